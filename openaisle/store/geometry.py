@@ -105,9 +105,48 @@ class Camera:
     def unproject(self, pixels: ArrayLike) -> tuple[Float, Float]:
         """Pixels [..., 2] to rays: origin [3] and unit directions [..., 3] in the world frame."""
         target = (np.asarray(pixels, dtype=np.float64) - [self.cx_px, self.cy_px]) / [self.fx_px, self.fy_px]
-        xy = target.copy()
-        for _ in range(20):  # fixed-point inversion, as OpenCV's undistortPoints, to ~1e-9
-            xy = xy + (target - self.distort(xy))
+        xy = self._undistort(target)
         local = np.concatenate([xy, np.ones_like(xy[..., :1])], axis=-1)
         direction = local @ self.world_from_camera[:3, :3].T
         return self.world_from_camera[:3, 3].copy(), direction / np.linalg.norm(direction, axis=-1, keepdims=True)
+
+    def sees(self, points_m: ArrayLike, margin_px: float = 0.0) -> NDArray[np.bool_]:
+        """bool [...]: the world point [..., 3] lies in front of the camera and inside its picture, less a margin.
+
+        Points so far out that the distortion polynomial folds back over itself are not seen, although
+        `project` may put them inside the picture.
+        """
+        local = apply(self.camera_from_world, points_m)
+        ahead = local[..., 2] > 1e-6
+        ideal = local[..., :2] / np.where(ahead, local[..., 2], 1.0)[..., None]
+        pixels = self.distort(ideal) * [self.fx_px, self.fy_px] + [self.cx_px, self.cy_px]
+        low, high = margin_px - 0.5, np.array([self.width_px, self.height_px]) - 0.5 - margin_px
+        inside = ((pixels >= low) & (pixels <= high)).all(axis=-1)
+        return np.asarray(ahead & inside & (np.hypot(ideal[..., 0], ideal[..., 1]) < self.fold_radius))
+
+    @cached_property
+    def fold_radius(self) -> float:
+        """Ideal radius beyond which the radial distortion turns back (infinite for a well-behaved lens)."""
+        k1, k2, _, _, k3 = self.distortion
+        roots = np.roots([7 * k3, 5 * k2, 3 * k1, 1.0])  # derivative of r (1 + k1 r² + k2 r⁴ + k3 r⁶), in r²
+        real = roots.real[(np.abs(roots.imag) < 1e-9) & (roots.real > 0)]
+        return float(np.sqrt(real.min())) if len(real) else float("inf")
+
+    def _undistort(self, target: Float) -> Float:
+        """Inverse of `distort` by Newton's method: it converges for wide lenses where fixed-point iteration does not."""
+        k1, k2, p1, p2, k3 = self.distortion
+        xy = target.copy()
+        for _ in range(30):
+            x, y = xy[..., 0], xy[..., 1]
+            r2 = x * x + y * y
+            radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+            slope = 2 * (k1 + r2 * (2 * k2 + 3 * r2 * k3))  # d radial / dx = slope * x
+            a = radial + slope * x * x + 2 * p1 * y + 6 * p2 * x
+            b = slope * x * y + 2 * p1 * x + 2 * p2 * y
+            d = radial + slope * y * y + 6 * p1 * y + 2 * p2 * x
+            determinant = a * d - b * b
+            determinant = np.where(np.abs(determinant) < 1e-3, 1e-3, determinant)
+            error = self.distort(xy) - target
+            step = np.stack([d * error[..., 0] - b * error[..., 1], a * error[..., 1] - b * error[..., 0]], axis=-1)
+            xy = xy - np.clip(step / determinant[..., None], -0.5, 0.5)
+        return xy

@@ -107,10 +107,7 @@ def _promotions(filling: Filling, rng: np.random.Generator) -> tuple[PromotionSp
 
 def _pictures(products: list[Drawn]) -> dict[str, tuple[NDArray[np.uint8], ...]]:
     """Catalogue pictures by GTIN: front, back, three-quarter view."""
-    try:
-        from openaisle.sim.packaging import catalogue_pictures, design  # numba compiles on first use
-    except ModuleNotFoundError:  # until the renderer's first commit
-        return {}
+    from openaisle.sim.packaging import catalogue_pictures, design  # here, because its compiler loads slowly
 
     out = {}
     for drawn in products:

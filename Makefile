@@ -1,0 +1,50 @@
+# The few commands of this project; each sets itself up in .venv from wheels alone (a stamp file makes it do so once).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary -c constraints.txt
+# One thread per process where processes already fill the cores.
+SINGLE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
+WORKERS ?= 2
+ARGS ?=
+
+.PHONY: help demo test lint format map bench clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/.runtime ## a simulated kiosk with shoppers, the shipped model live beside it, in the terminal (ARGS=--help)
+	$(BIN)/aisle demo $(ARGS)
+
+test: $(VENV)/.dev lint ## everything: lint, types and all tests (at most 12 minutes on 2 cores)
+	$(SINGLE) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+lint: $(VENV)/.dev ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## let ruff lay out the code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+map: $(VENV)/.dev ## sizes of all files and functions, longest first; also renews the README's map of rooms
+	$(BIN)/python -m tests.house.map --write-readme
+
+bench: $(VENV)/.runtime ## CheckoutBench with the shipped model (ARGS="--suite solo --seeds 850000:850010")
+	$(BIN)/aisle bench $(ARGS)
+
+clean: ## remove what the commands above left, the environment included
+	rm -rf $(VENV) demo-out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e .
+	@touch $@
+
+# PyPI's Linux wheel of torch brings several GB of CUDA packages; the CPU build is much smaller:
+#   make test PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[train,dev]'
+	@touch $@ $(VENV)/.runtime

@@ -1,1 +1,5 @@
-"""Receipts: events become a ledger, a basket, a receipt. In: events with evidence. Out: money in cents. Never: torch, sockets."""
+"""Receipts: events become a ledger, the ledger a basket, the basket a priced receipt.
+
+In: ledger events with evidence and confidence; a store's prices. Out: receipts, receipts.json, pages, scores.
+Never: torch, the network, a clock, or a float as an amount of money.
+"""

@@ -1,1 +1,1 @@
-"""Sensors: anything that speaks becomes a time-ordered stream. Out: messages through `Source`. Never: decides anything."""
+"""Sensors: what speaks becomes a time-ordered stream. Out: messages through `Source`. Never: decides anything."""

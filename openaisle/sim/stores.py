@@ -6,7 +6,6 @@ walk to every lane and the cameras see enough. The result depends on kind and se
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -17,6 +16,7 @@ from openaisle.sim.stores_cameras import place_cameras
 from openaisle.sim.stores_layout import PAINTS, PLANS, Layout, StoreKind, draw_layout
 from openaisle.sim.stores_products import Drawn, product_seed
 from openaisle.sim.stores_shelves import Filling, fill, furnish, surfaces, weigh_lanes
+from openaisle.store.load import load_store
 from openaisle.store.schema import FixtureSpec, PromotionSpec, StoreSpec
 from openaisle.store.store import Store
 from openaisle.store.walk import reachable_lanes
@@ -46,8 +46,6 @@ def generate_store(kind: StoreKind, seed: int) -> Store:
 def open_store(text: str, seed: int) -> Store:
     """A store folder, or `random:KIND` drawn from the seed; raises StoreError."""
     if not text.startswith("random:"):
-        from openaisle.store.load import load_store
-
         return load_store(text)
     kind = text.removeprefix("random:")
     for known in KINDS:

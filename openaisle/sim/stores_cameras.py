@@ -33,10 +33,10 @@ def candidate(name: str, position: Float, target: Float, rng: np.random.Generato
     """A random camera at `position` that looks roughly at `target` (world, metres)."""
     focal, distortion = lens(rng, float(rng.uniform(*FOV_DEG)))
     focal = round(focal, 2)
-    centre = rng.uniform(-5, 5, 2) + [(WIDTH_PX - 1) / 2, (HEIGHT_PX - 1) / 2]
+    centre = np.array([(WIDTH_PX - 1) / 2, (HEIGHT_PX - 1) / 2]) + rng.uniform(-5, 5, 2)
     at, to = np.round(position, 3), np.round(target, 3)
     if np.hypot(*(to - at)[:2]) < 0.05:
-        to = to + [0.0, 0.08, 0.0]
+        to = to + np.array([0.0, 0.08, 0.0])
     return CameraSpec(
         id=name, width_px=WIDTH_PX, height_px=HEIGHT_PX, fps=FPS, fx_px=focal, fy_px=focal,
         cx_px=round(float(centre[0]), 2), cy_px=round(float(centre[1]), 2), distortion=distortion,
@@ -56,7 +56,7 @@ def _candidates(layout: Layout, lanes: tuple[Lane, ...], count: int, rng: np.ran
             lane = lanes[int(rng.integers(len(lanes)))]
             away = lane.outward_m[:2] * rng.uniform(0.9, 3.0) + rng.normal(0.0, 0.9, 2)
             place = lane.front_m[:2] + away
-            target = lane.front_m + [*rng.normal(0.0, 0.4, 2), rng.uniform(-0.3, 0.3)]
+            target = lane.front_m + np.append(rng.normal(0.0, 0.4, 2), rng.uniform(-0.3, 0.3))
         else:
             place = rng.uniform(low, high)
             if n % 4 == 1:  # into a corner of the room, looking across it
@@ -100,6 +100,5 @@ def _visibility(
     owner = np.array([lane.fixture for lane in lanes], dtype=np.int64)
     floor = floor_samples(layout.floor_m, fixtures, 0.4)
     people = np.c_[floor, np.full(len(floor), PERSON_HEIGHT_M)]
-    return np.concatenate([lanes_seen(cameras, fixtures, fronts, outward, owner), points_seen(cameras, fixtures, people)], axis=1)
-
-
+    lane_seen = lanes_seen(cameras, fixtures, fronts, outward, owner)
+    return np.concatenate([lane_seen, points_seen(cameras, fixtures, people)], axis=1)

@@ -7,6 +7,7 @@ Walls are numbered 0 front (y = 0, with the doors), 1 right, 2 back, 3 left.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -143,7 +144,7 @@ def _wall_slots(
 def _counter(width: float, length: float, gates: tuple[GateSpec, ...], rng: np.random.Generator) -> list[Slot]:
     """A counter at the front wall, in the widest stretch that no door needs."""
     edges = [(0.0, 0.0), *sorted((gate.a_m[0] - 0.4, gate.b_m[0] + 0.4) for gate in gates), (width, width)]
-    gaps = [(after[0] - before[1], before[1]) for before, after in zip(edges, edges[1:], strict=False)]
+    gaps = [(after[0] - before[1], before[1]) for before, after in pairwise(edges)]
     gap, start = max(gaps)
     if gap < 0.9 or rng.random() < 0.35:
         return []
@@ -196,7 +197,8 @@ def _island(at: Point, along_y: bool, length: float, half: float, pair: int, rng
     height = _between(rng, SIZES[kind][1])
     length = min(length, 2.4) if kind == "table" else length
     turns = (-90.0, 90.0) if along_y else (0.0, 180.0)
-    fronts = ((at[0] - half, at[1]), (at[0] + half, at[1])) if along_y else ((at[0], at[1] - half), (at[0], at[1] + half))
+    dx, dy = (half, 0.0) if along_y else (0.0, half)
+    fronts = ((at[0] - dx, at[1] - dy), (at[0] + dx, at[1] + dy))
     return [Slot(kind, front, yaw, length, half, height, pair) for front, yaw in zip(fronts, turns, strict=True)]
 
 

@@ -51,7 +51,8 @@ def surfaces(fixture: int, slot: Slot, rng: np.random.Generator) -> list[Surface
     margin = 0.03 if slot.kind in ("fridge", "wall", "gondola") else 0.01
     wide = round(slot.width_m - 2 * margin, 3)
     if slot.kind == "table":
-        return [Surface(fixture, slot.kind, "s1", round(slot.height_m, 3), 0.0, wide, round(slot.depth_m, 3), 0.35, margin)]
+        height, depth = round(slot.height_m, 3), round(slot.depth_m, 3)
+        return [Surface(fixture, slot.kind, "s1", height, 0.0, wide, depth, 0.35, margin)]
     if slot.kind == "counter":
         levels = [(round(slot.height_m, 3), 0.3)] + ([(0.42, 0.35)] if rng.random() < 0.6 else [])
         depth = round(min(slot.depth_m - 0.05, 0.35), 3)
@@ -158,7 +159,8 @@ def _lay_out(kind: StoreKind, surface: Surface, row: list[Drawn], filling: Filli
     edge = float(rng.uniform(0.0, 1.0)) * (surface.width_m - float(widths.sum()))
     lanes = []
     for n, (drawn, width) in enumerate(zip(row, widths, strict=True)):
-        lane = LaneSpec(id=f"l{n + 1}", x_m=round(max(edge, 0.0) - 5e-4, 3) if edge > 1e-3 else 0.0, width_m=float(width))
+        start = round(edge - 5e-4, 3) if edge > 1e-3 else 0.0
+        lane = LaneSpec(id=f"l{n + 1}", x_m=start, width_m=float(width))
         lanes.append(lane)
         edge += float(width)
         facings = max(1, min(3, int((width - 0.01) / (drawn.spec.width_mm / 1000 + 0.008))))
@@ -175,7 +177,9 @@ def _lay_out(kind: StoreKind, surface: Surface, row: list[Drawn], filling: Filli
     filling.shelves.setdefault(surface.fixture, []).append(shelf)
 
 
-def furnish(slots: tuple[Slot, ...], filling: Filling, paint: tuple[int, int, int], rng: np.random.Generator) -> list[FixtureSpec]:
+def furnish(
+    slots: tuple[Slot, ...], filling: Filling, paint: tuple[int, int, int], rng: np.random.Generator
+) -> list[FixtureSpec]:
     """The fixtures with their shelves; colours vary around the store's paint."""
     out = []
     for n, slot in enumerate(slots):

@@ -133,7 +133,7 @@ class Camera:
         return float(np.sqrt(real.min())) if len(real) else float("inf")
 
     def _undistort(self, target: Float) -> Float:
-        """Inverse of `distort` by Newton's method: it converges for wide lenses where fixed-point iteration does not."""
+        """Inverse of `distort` by Newton's method; fixed-point iteration does not converge for wide lenses."""
         k1, k2, p1, p2, k3 = self.distortion
         xy = target.copy()
         for _ in range(30):

@@ -9,18 +9,23 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from openaisle.store.gtin import normalise
 
 Metres = Annotated[float, Field(ge=-1000, le=1000)]
 Length = Annotated[float, Field(gt=0, le=1000)]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 Point = tuple[Metres, Metres]
+Gtin = Annotated[str, AfterValidator(normalise), Field(title="GTIN-8, -12, -13 or -14; kept as GTIN-14")]
+# A plain file name: no folders, so that a catalogue can never point outside its store.
+ImageName = Annotated[str, Field(pattern=r"^[^/\\:;]+\.(png|jpg|jpeg|webp|PNG|JPG|JPEG|WEBP)$")]
 
 
 class Model(BaseModel):
-    """Base: unknown keys are refused, values are frozen."""
+    """Base: unknown keys and infinite numbers are refused, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class GateSpec(Model):
@@ -102,7 +107,7 @@ class PromotionSpec(Model):
 
     id: Id
     kind: Literal["n_for_price", "percent_off"]
-    gtins: tuple[str, ...] = Field(min_length=1)
+    gtins: tuple[Gtin, ...] = Field(min_length=1)
     quantity: int = Field(default=1, ge=1, title="n of n-for-a-price")
     price_cents: int = Field(default=0, ge=0, title="Price of the n units, cents")
     percent: float = Field(default=0.0, ge=0, le=100)
@@ -131,7 +136,7 @@ class StoreSpec(Model):
 class ProductSpec(Model):
     """One row of catalog.csv. `images` is a list of file names in images/, separated by ';'."""
 
-    gtin: str = Field(title="GTIN-8, -12, -13 or -14 with a valid check digit; kept as GTIN-14")
+    gtin: Gtin
     name: str = Field(min_length=1, max_length=200)
     price_cents: int = Field(ge=0)
     weight_grams: float = Field(ge=0, le=50000, title="Mass of one unit, grams; 0 = unknown")
@@ -139,14 +144,14 @@ class ProductSpec(Model):
     height_mm: float = Field(gt=0, le=2000)
     depth_mm: float = Field(gt=0, le=2000)
     shape: Literal["box", "cylinder", "bottle", "can", "bag", "tub"] = "box"
-    images: tuple[str, ...] = ()
+    images: tuple[ImageName, ...] = ()
     tax_class: str = "standard"
 
 
 class PlanogramRow(Model):
     """One row of planogram.csv: which product belongs in a lane."""
 
-    lane: str
-    gtin: str
+    lane: str = Field(title="Full id of the lane, fixture.shelf.lane")
+    gtin: Gtin
     facings: int = Field(default=1, ge=1, le=50)
     capacity: int = Field(default=10, ge=1, le=1000)

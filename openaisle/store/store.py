@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.store.geometry import Camera, Float, invert, look_at, rigid, yaw_transform
+from openaisle.store.geometry import Camera, Float, apply, invert, look_at, rigid, yaw_transform
 from openaisle.store.schema import CameraSpec, FixtureSpec, PlanogramRow, ProductSpec, ShelfSpec, StoreSpec
 
 
@@ -37,29 +37,44 @@ class Lane:
     def front_m(self) -> Float:
         """World point [3] at the middle of the lane's front opening (half width, y = 0, half clearance up to 15 cm)."""
         w, _, h = self.size_m
-        return (self.world_from_lane @ np.array([w / 2, 0.0, min(h / 2, 0.15), 1.0]))[:3]
+        return apply(self.world_from_lane, [w / 2, 0.0, min(h / 2, 0.15)])
 
     @cached_property
     def centre_m(self) -> Float:
         """World point [3] at the middle of the lane's surface."""
         w, d, _ = self.size_m
-        return (self.world_from_lane @ np.array([w / 2, d / 2, 0.0, 1.0]))[:3]
+        return apply(self.world_from_lane, [w / 2, d / 2, 0.0])
 
     @cached_property
     def outward_m(self) -> Float:
         """Unit vector [3], horizontal, from the lane towards the shopper."""
-        return -self.world_from_lane[:3, 1]
+        return np.asarray(-self.world_from_lane[:3, 1])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Store:
-    """Everything that is true before anyone walks in."""
+    """Everything that is true before anyone walks in. Stores are equal when all they hold is, pictures included."""
 
     spec: StoreSpec
     products: tuple[ProductSpec, ...]
     planogram: tuple[PlanogramRow, ...]
     # catalogue pictures by GTIN: rgb uint8 [H, W, 3], front first, then the other sides
     pictures: Mapping[str, tuple[NDArray[np.uint8], ...]] = field(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Store):
+            return NotImplemented
+        mine = (self.spec, self.products, self.planogram, self.pictures.keys())
+        if mine != (other.spec, other.products, other.planogram, other.pictures.keys()):
+            return False
+        return all(
+            len(pictures) == len(other.pictures[gtin])
+            and all(np.array_equal(a, b) for a, b in zip(pictures, other.pictures[gtin], strict=True))
+            for gtin, pictures in self.pictures.items()
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.spec.name, self.products, self.planogram))
 
     @cached_property
     def lanes(self) -> tuple[Lane, ...]:
@@ -110,7 +125,7 @@ def world_from_shelf(fixture: FixtureSpec, shelf: ShelfSpec) -> Float:
 
 
 def camera_from_spec(spec: CameraSpec) -> Camera:
-    """A camera from its description; look_at_m wins over rotation_rodrigues when both are missing or given (checked)."""
+    """A calibrated camera from its description, which has exactly one of look_at_m and rotation_rodrigues."""
     if spec.rotation_rodrigues is not None:
         pose = rigid(cv2.Rodrigues(np.array(spec.rotation_rodrigues))[0], spec.position_m)
     else:

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.store.geometry import Float, apply
-from openaisle.store.schema import FixtureSpec
-from openaisle.store.store import Store, world_from_fixture
+from openaisle.store.check_geometry import footprint
+from openaisle.store.geometry import Float
+from openaisle.store.store import Store
 
 CELL_M = 0.05
 RADIUS_M = 0.28  # half a shopper's width, with a little air
@@ -34,12 +34,6 @@ class FreeFloor:
         return np.round((np.asarray(points_m) - self.origin_m) / CELL_M).astype(np.int64)[..., ::-1]
 
 
-def footprint(fixture: FixtureSpec) -> Float:
-    """World corners [4, 2] of a fixture, counter-clockwise from its origin."""
-    w, d = fixture.width_m, fixture.depth_m
-    return apply(world_from_fixture(fixture), [[0, 0, 0], [w, 0, 0], [w, d, 0], [0, d, 0]])[:, :2]
-
-
 def free_floor(store: Store, radius_m: float = RADIUS_M) -> FreeFloor:
     """Rasterise floor and fixtures, measure clearances, flood from the entries."""
     polygon = np.asarray(store.spec.floor_m)
@@ -50,7 +44,7 @@ def free_floor(store: Store, radius_m: float = RADIUS_M) -> FreeFloor:
     for fixture in store.spec.fixtures:
         cv2.fillPoly(free, [_pixels(footprint(fixture), origin)], 0)
     clearance = cv2.distanceTransform(free, cv2.DIST_L2, 5).astype(np.float32) * CELL_M
-    _, labels = cv2.connectedComponents((clearance >= radius_m).astype(np.uint8))
+    labels = np.asarray(cv2.connectedComponents((clearance >= radius_m).astype(np.uint8))[1], dtype=np.int32)
     starts = set()
     for gate in store.spec.gates:
         middle = (np.asarray(gate.a_m) + np.asarray(gate.b_m)) / 2
@@ -78,4 +72,5 @@ def _pixels(points_m: Float, origin: Float) -> NDArray[np.int32]:
 
 def _disc(labels: NDArray[np.int32], centre: Float, radius: float) -> NDArray[np.int32]:
     y, x = np.ogrid[: labels.shape[0], : labels.shape[1]]
-    return labels[(x - centre[0]) ** 2 + (y - centre[1]) ** 2 <= radius**2]
+    near = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 <= radius**2
+    return np.asarray(labels[near])

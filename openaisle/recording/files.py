@@ -79,16 +79,18 @@ class McapFile:
         if self._sync:
             os.fsync(self._out.fileno())
 
-    def close(self) -> FileEntry:
-        """Write index and footer, and say what the file holds."""
+    def close(self, name: str = "") -> FileEntry | None:
+        """Write index and footer, and say what the file holds (under `name` if it will be renamed); None: nothing."""
         self._writer.finish()  # type: ignore[no-untyped-call]
         self._out.flush()
         if self._sync:
             os.fsync(self._out.fileno())
         self._out.close()
+        if self.messages == 0:
+            return None
         digest, size = self._out.digest.hexdigest(), self._out.size
         return FileEntry(
-            name=self.path.name, kind=self.kind, bytes=size, sha256=digest,
+            name=name or self.path.name, kind=self.kind, bytes=size, sha256=digest,
             messages=self.messages, start_ns=self.start_ns, end_ns=self.end_ns,
         )  # fmt: skip
 

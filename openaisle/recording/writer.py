@@ -70,7 +70,7 @@ class RecordingWriter:
         self._error: BaseException | None = None
         self._waits_for_key: set[str] = set()
         self.dropped: Counter[str] = Counter()
-        self._last_log_ns = 0
+        self._last_log_ns: Counter[Kind] = Counter()  # sensors and truth are logs of their own
         self._thread = Thread(target=self._run, name=f"recording {self.folder.name}", daemon=True)
         self._thread.start()
 
@@ -92,8 +92,10 @@ class RecordingWriter:
             while not self._live and self._bytes > CAPACITY_BYTES:
                 self._change.wait()
                 self._check()
-            self._last_log_ns = max(self._last_log_ns, message.time_ns if received_ns is None else received_ns)
-            self._queue.append((message, self._last_log_ns))
+            kind = _kind(message)
+            time_ns = message.time_ns if received_ns is None else received_ns
+            log_ns = self._last_log_ns[kind] = max(self._last_log_ns[kind], time_ns)
+            self._queue.append((message, log_ns))
             self._bytes += size
             self._change.notify_all()
         return True
@@ -218,7 +220,7 @@ class _Output:
 
     def write(self, message: Message | Truth, log_ns: int) -> None:
         """Append a message to its file, in a new one when 60 s are full."""
-        kind: Kind = "sensors" if isinstance(message, (*SENSOR_TYPES, VideoFrame)) else "truth"
+        kind = _kind(message)
         file = self._file(kind, log_ns)
         recorded = self._encode(message) if isinstance(message, VideoFrame) else message
         if log_ns - self._chunk_ns.setdefault(kind, log_ns) >= self._flush_s * NANOSECONDS:
@@ -241,7 +243,7 @@ class _Output:
     def close(self) -> tuple[FileEntry, ...]:
         """Finish all files."""
         for kind in list(self._open):
-            self._done.append(self._open.pop(kind).close())
+            self._finish(kind)
         return tuple(sorted(self._done, key=lambda entry: entry.name))
 
     def abandon(self) -> None:
@@ -254,8 +256,7 @@ class _Output:
         if file is not None and log_ns - file.start_ns < ROTATE_NS:
             return file
         if file is not None:
-            self._done.append(file.close())
-            self._chunk_ns.pop(kind, None)
+            self._finish(kind)
             if kind == "sensors":
                 for encoder in self._encoders.values():
                     encoder.force_keyframe()  # each file can be played alone
@@ -265,11 +266,21 @@ class _Output:
         self._open[kind].start_ns = log_ns
         return self._open[kind]
 
+    def _finish(self, kind: Kind) -> None:
+        entry = self._open.pop(kind).close()
+        assert entry is not None, "a file is opened for its first message"
+        self._done.append(entry)
+        self._chunk_ns.pop(kind, None)
+
     def _encode(self, frame: VideoFrame) -> VideoPacket:
         encoder = self._encoders.get(frame.camera)
         if encoder is None:
             encoder = self._encoders[frame.camera] = Encoder(frame.camera, self._fps.get(frame.camera, 5.0))
         return encoder.encode(frame)
+
+
+def _kind(message: Message | Truth) -> Kind:
+    return "sensors" if isinstance(message, (*SENSOR_TYPES, VideoFrame)) else "truth"
 
 
 def _topic(message: Message | Truth) -> str:

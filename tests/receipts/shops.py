@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from openaisle.receipts.events import Evidence, LedgerEvent
+from openaisle.receipts.events import Evidence, Kind, LedgerEvent
 from openaisle.receipts.ledger import Basket, BasketLine
 from openaisle.store.schema import FixtureSpec, GateSpec, ProductSpec, PromotionSpec, StoreSpec
 
@@ -31,7 +31,8 @@ def shop(*promotions: PromotionSpec, inclusive: bool = True) -> StoreSpec:
     """A store with tax classes, one gate and one bare fixture."""
     return StoreSpec(
         name="Corner & Co", currency="EUR", time_zone="Europe/Berlin", prices_include_tax=inclusive,
-        tax_classes=RATES, floor_m=((0, 0), (4, 0), (4, 3)), gates=(GateSpec(id="g", kind="both", a_m=(0, 0), b_m=(1, 0)),),
+        tax_classes=RATES, floor_m=((0, 0), (4, 0), (4, 3)),
+        gates=(GateSpec(id="g", kind="both", a_m=(0, 0), b_m=(1, 0)),),
         fixtures=(FixtureSpec(id="f", kind="wall", x_m=0, y_m=1, width_m=1, depth_m=0.5, height_m=2),),
         promotions=promotions,
     )  # fmt: skip
@@ -58,7 +59,8 @@ def put_back(event_id: str, time_ns: int, gtin: str = TEA, quantity: int = 1, vi
 @st.composite
 def any_event(draw: st.DrawFn) -> LedgerEvent:
     """Any valid event over few ids, visits, products and instants, so that they collide often."""
-    kind = draw(st.sampled_from(["take", "take", "return", "hand_over", "correction"]))
+    kinds: list[Kind] = ["take", "take", "return", "hand_over", "correction"]
+    kind = draw(st.sampled_from(kinds))
     event_id = f"e{draw(st.integers(0, 9))}"
     others = [f"e{i}" for i in range(10) if f"e{i}" != event_id]
     visits = ["v1", "v2"]

@@ -1,4 +1,4 @@
-"""The ledger and its fold: order, duplicates, lateness and corrections change nothing; nothing goes below zero unseen."""
+"""The ledger and its fold: arrival order changes nothing, history stays, nothing goes below zero unseen."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.receipts.shops import MILK, TEA, events, put_back, take
 
 from openaisle.errors import ReceiptError
 from openaisle.receipts.events import LedgerEvent
 from openaisle.receipts.ledger import Ledger, fold
+from tests.receipts.shops import MILK, TEA, events, put_back, take
 
 
 def ledger(*entries: LedgerEvent) -> Ledger:

@@ -22,7 +22,8 @@ from openaisle.store.store import Store
 from openaisle.store.walk import reachable_lanes
 
 KINDS: tuple[StoreKind, ...] = get_args(StoreKind)
-ATTEMPTS = 60
+ATTEMPTS = 200
+AISLE_M = 0.9  # every lane can be reached through aisles of this width
 # currency, time zone, prices contain tax, tax classes
 PLACES = (
     ("EUR", "Europe/Berlin", True, {"standard": 0.19, "reduced": 0.07}),
@@ -66,7 +67,7 @@ def _attempt(kind: StoreKind, seed: int, rng: np.random.Generator) -> Store | No
         return None
     fixtures = furnish(layout.slots, filling, PAINTS[int(rng.integers(len(PAINTS)))], rng)
     bare = _assemble(kind, seed, layout, fixtures, filling, rng)
-    if not reachable_lanes(bare).all():
+    if not reachable_lanes(bare, AISLE_M / 2).all():
         return None
     count = int(rng.integers(PLANS[kind].cameras[0], PLANS[kind].cameras[1] + 1))
     cameras = place_cameras(layout, fixtures, bare.lanes, count, rng)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.sim.stores_layout import Layout
+from openaisle.store.check_geometry import signed_area
 from openaisle.store.coverage import PERSON_HEIGHT_M, floor_samples, lanes_seen, points_seen
 from openaisle.store.geometry import Camera, Float
 from openaisle.store.schema import CameraSpec, FixtureSpec
@@ -82,9 +83,12 @@ def place_cameras(
     worth = np.array([*GAINS, 0.0])
     times = np.zeros(seen.shape[1], dtype=np.int64)
     chosen: list[int] = []
+    at = np.array([spec.position_m[:2] for spec in specs])
+    apart = 0.35 * float(np.sqrt(signed_area(layout.floor_m) / count))  # nobody hangs two cameras side by side
     for _ in range(count):
         gain = seen @ (weight * worth[np.minimum(times, len(GAINS))])
-        gain[chosen] = -1.0
+        for other in chosen:
+            gain[np.linalg.norm(at - at[other], axis=1) < apart] -= 10.0
         best = int(np.argmax(gain))
         chosen.append(best)
         times += seen[best]

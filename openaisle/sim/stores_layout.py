@@ -33,12 +33,14 @@ class Plan:
 
 
 PLANS: dict[StoreKind, Plan] = {
-    "kiosk": Plan((3.0, 4.6), (3.6, 5.2), (2, 4), (4, 4), (30, 60), (0.9, 2.0), 1.0, 12),
-    "corner": Plan((6.0, 9.0), (6.0, 9.5), (6, 10), (6, 10), (80, 160), (1.2, 2.8), 1.4, 10),
-    "market": Plan((15.0, 20.0), (11.0, 15.0), (20, 32), (20, 28), (300, 500), (2.0, 3.6), 2.2, 8),
+    "kiosk": Plan((3.0, 3.9), (3.5, 4.5), (2, 4), (4, 4), (30, 60), (0.9, 2.0), 1.0, 12),
+    "corner": Plan((5.0, 7.4), (5.2, 8.0), (6, 10), (6, 10), (80, 160), (1.2, 2.6), 1.3, 10),
+    "market": Plan((14.0, 20.0), (11.0, 15.0), (20, 32), (20, 28), (300, 500), (1.8, 3.2), 2.2, 8),
 }
 
-PERSON_M = 0.25  # radius kept free around a walking person
+WALL_DEPTH_M = 0.5  # what the middle of the room leaves free for furniture at a wall
+CORNER_M = 0.62  # the back wall's furniture owns the corners; the sides stop short of it, so both stay in reach
+SIDE_START_M = 0.9  # side walls stay bare near the doors
 KINDS_AT_WALLS: tuple[tuple[FixtureKind, float], ...] = (("wall", 0.6), ("fridge", 0.25), ("pegs", 0.15))
 # depth and height bounds, metres
 SIZES: dict[FixtureKind, tuple[tuple[float, float], tuple[float, float]]] = {
@@ -79,17 +81,41 @@ def _between(rng: np.random.Generator, bounds: tuple[float, float]) -> float:
     return float(rng.uniform(*bounds))
 
 
+@dataclass(frozen=True)
+class Room:
+    """A rectangle, or an L when the back right corner is cut out; metres."""
+
+    width_m: float
+    length_m: float
+    cut_x_m: float = 0.0
+    cut_y_m: float = 0.0
+
+    @property
+    def floor_m(self) -> tuple[Point, ...]:
+        """The floor polygon, counter-clockwise."""
+        w, l = self.width_m, self.length_m
+        if self.cut_x_m == 0.0:
+            return ((0.0, 0.0), (w, 0.0), (w, l), (0.0, l))
+        x, y = round(w - self.cut_x_m, 2), round(l - self.cut_y_m, 2)
+        return ((0.0, 0.0), (w, 0.0), (w, y), (x, y), (x, l), (0.0, l))
+
+
 def draw_layout(kind: StoreKind, rng: np.random.Generator) -> Layout:
     """One random floor plan; it may be too full or not walkable (stores.py checks and draws again)."""
     plan = PLANS[kind]
-    width, length = round(_between(rng, plan.width_m), 2), round(_between(rng, plan.length_m), 2)
-    gates = _gates(kind, width, rng)
-    walls = _wall_slots(plan, width, length, gates, rng)
-    islands = _island_slots(kind, plan, width, length, walls, rng)
-    slots = _thin_out(walls, islands, int(rng.integers(plan.fixtures[0], plan.fixtures[1] + 1)), rng)
-    floor = ((0.0, 0.0), (width, 0.0), (width, length), (0.0, length))
-    ceiling = float(rng.uniform(2.5, 3.2 if kind == "kiosk" else 3.5))
-    return Layout(floor, gates, tuple(slots), round(max(ceiling, 2.5), 2))
+    room = Room(round(_between(rng, plan.width_m), 2), round(_between(rng, plan.length_m), 2))
+    if kind != "kiosk" and rng.random() < 0.3:
+        cut_x, cut_y = _between(rng, (0.15, 0.3)) * room.width_m, _between(rng, (0.15, 0.3)) * room.length_m
+        room = Room(room.width_m, room.length_m, round(cut_x, 2), round(cut_y, 2))
+    gates = _gates(kind, room.width_m, rng)
+    wanted = int(rng.integers(plan.fixtures[0], plan.fixtures[1] + 1))
+    islands = _island_slots(kind, plan, room, rng)
+    while islands and len(islands) > wanted - 2:
+        islands = [slot for slot in islands if slot.pair != islands[-1].pair]
+    counter = _counter(room, gates, rng) if wanted - len(islands) > 2 else []
+    walls = _wall_slots(plan, room, wanted - len(islands) - len(counter), rng)
+    ceiling = round(float(rng.uniform(2.5, 3.2 if kind == "kiosk" else 3.5)), 2)
+    return Layout(room.floor_m, gates, tuple(walls + counter + islands), ceiling)
 
 
 def _gates(kind: StoreKind, width: float, rng: np.random.Generator) -> tuple[GateSpec, ...]:
@@ -118,31 +144,30 @@ def _wall_slot(wall: int, start: float, slot_width: float, room: Point, kind: Fi
     return Slot(kind, front[0], front[1], slot_width, depth, height)
 
 
-def _wall_slots(
-    plan: Plan, width: float, length: float, gates: tuple[GateSpec, ...], rng: np.random.Generator
-) -> list[Slot]:
-    corner = 0.62  # the back wall's furniture owns the corners; the sides stop short of it, so both stay in reach
-    spans = [
-        (2, 0.0, width),
-        (1, 0.9, length - SIZES["fridge"][0][1] - corner),
-        (3, 0.9, length - SIZES["fridge"][0][1] - corner),
-    ]
+def _wall_slots(plan: Plan, room: Room, wanted: int, rng: np.random.Generator) -> list[Slot]:
+    """At most `wanted` bays along the back and the side walls, long enough to use most of them."""
+    side_end = room.length_m - SIZES["fridge"][0][1] - CORNER_M
+    cut_end = room.length_m - room.cut_y_m - (0.1 if room.cut_y_m else SIZES["fridge"][0][1] + CORNER_M)
+    spans = [(2, 0.0, room.width_m - room.cut_x_m), (1, SIDE_START_M, cut_end), (3, SIDE_START_M, side_end)]
+    length = float(np.clip(sum(end - start for _, start, end in spans) / max(wanted, 1), *plan.bay_m))
+    depth = _between(rng, SIZES["wall"][0])
     slots: list[Slot] = []
     for wall, start, end in spans:
-        depth = _between(rng, SIZES["wall"][0])
         while end - start >= plan.bay_m[0]:
-            bay = min(_between(rng, plan.bay_m), end - start)
+            bay = min(float(np.clip(length * rng.uniform(0.7, 1.1), *plan.bay_m)), end - start)
             kind = _pick(KINDS_AT_WALLS, rng)
-            low, high = SIZES[kind][1]
             own = depth if kind == "wall" else _between(rng, SIZES[kind][0])
-            slots.append(_wall_slot(wall, start, bay, (width, length), kind, (own, float(rng.uniform(low, high)))))
+            size = (own, _between(rng, SIZES[kind][1]))
+            slots.append(_wall_slot(wall, start, bay, (room.width_m, room.length_m), kind, size))
             start += bay + (0.0 if rng.random() < 0.6 else _between(rng, (0.05, 0.4)))
-    slots.extend(_counter(width, length, gates, rng))
+    while len(slots) > wanted:
+        slots.pop(int(rng.integers(len(slots))))
     return slots
 
 
-def _counter(width: float, length: float, gates: tuple[GateSpec, ...], rng: np.random.Generator) -> list[Slot]:
+def _counter(room: Room, gates: tuple[GateSpec, ...], rng: np.random.Generator) -> list[Slot]:
     """A counter at the front wall, in the widest stretch that no door needs."""
+    width = room.width_m
     edges = [(0.0, 0.0), *sorted((gate.a_m[0] - 0.4, gate.b_m[0] + 0.4) for gate in gates), (width, width)]
     gaps = [(after[0] - before[1], before[1]) for before, after in pairwise(edges)]
     gap, start = max(gaps)
@@ -151,7 +176,7 @@ def _counter(width: float, length: float, gates: tuple[GateSpec, ...], rng: np.r
     bay = min(gap, _between(rng, (0.9, 1.8)))
     at = 0.0 if start == 0.0 else start + (gap - bay) * (1.0 if start + gap >= width - 1e-6 else 0.5)
     depth, height = _between(rng, SIZES["counter"][0]), _between(rng, SIZES["counter"][1])
-    return [_wall_slot(0, at, bay, (width, length), "counter", (depth, height))]
+    return [_wall_slot(0, at, bay, (width, room.length_m), "counter", (depth, height))]
 
 
 def _pick(choices: tuple[tuple[FixtureKind, float], ...], rng: np.random.Generator) -> FixtureKind:
@@ -159,58 +184,46 @@ def _pick(choices: tuple[tuple[FixtureKind, float], ...], rng: np.random.Generat
     return choices[int(rng.choice(len(choices), p=weights / weights.sum()))][0]
 
 
-def _island_slots(
-    kind: StoreKind, plan: Plan, width: float, length: float, walls: list[Slot], rng: np.random.Generator
-) -> list[Slot]:
+def _island_slots(kind: StoreKind, plan: Plan, room: Room, rng: np.random.Generator) -> list[Slot]:
     """Gondola rows and tables in the middle, aisles of at least 1 m all around."""
-    aisle = _between(rng, (1.0, 1.25) if kind == "kiosk" else (1.1, 1.7))
-    depth_of = [max((s.depth_m for s in walls if s.yaw_deg == yaw), default=0.0) for yaw in (90.0, -90.0, 0.0, 180.0)]
-    x0, x1 = depth_of[0] + aisle, width - depth_of[1] - aisle
-    y0, y1 = max(plan.front_m, depth_of[3] + aisle), length - depth_of[2] - aisle
+    aisle = _between(rng, (1.0, 1.15) if kind == "kiosk" else (1.05, 1.6))
+    x0, x1 = WALL_DEPTH_M + aisle, room.width_m - WALL_DEPTH_M - aisle
+    y0, y1 = max(plan.front_m, aisle), room.length_m - (room.cut_y_m or WALL_DEPTH_M) - aisle
     along_y = bool(rng.random() < 0.5)
-    across = (x0, x1) if along_y else (y0, y1)
-    along = (y0, y1) if along_y else (x0, x1)
+    across, along = ((x0, x1), (y0, y1)) if along_y else ((y0, y1), (x0, x1))
     half = _between(rng, SIZES["gondola"][0])
-    rows = int((across[1] - across[0] + aisle) // (2 * half + aisle))
-    if rows < 1 or along[1] - along[0] < 0.8:
+    wide, long = across[1] - across[0], along[1] - along[0]
+    rows = min(int((wide + aisle) // (2 * half + aisle)), {"kiosk": 1, "corner": 2, "market": 6}[kind])
+    if rows < 1 or long < 0.8:
         return []
-    rows = min(rows, {"kiosk": 1, "corner": 2, "market": 6}[kind])
-    slack = (across[1] - across[0] - rows * 2 * half) / max(rows - 1, 1) if rows > 1 else 0.0
-    pieces = 1 if along[1] - along[0] < 6.0 else 2
-    piece = (along[1] - along[0] - (pieces - 1) * (aisle + 0.2)) / pieces
-    piece = min(piece, 5.0)
+    pitch = (wide - 2 * half) / (rows - 1) if rows > 1 else 0.0
+    first = across[0] + half if rows > 1 else sum(across) / 2
+    pieces = max(1, int((long + aisle) // (plan.bay_m[1] * 1.1 + aisle)))
+    piece = min((long - (pieces - 1) * aisle) / pieces, plan.bay_m[1] * 1.3)
+    step = (long - piece) / (pieces - 1) if pieces > 1 else 0.0
+    start = along[0] + piece / 2 if pieces > 1 else sum(along) / 2
     slots: list[Slot] = []
     for row in range(rows):
-        centre = across[0] + half + row * (2 * half + slack) if rows > 1 else sum(across) / 2
         for n in range(pieces):
-            middle = along[0] + piece / 2 + n * (piece + aisle + 0.2)
-            if pieces == 1:
-                middle = sum(along) / 2
+            centre, middle = first + row * pitch, start + n * step
             at = (centre, middle) if along_y else (middle, centre)
-            slots.extend(_island(at, along_y, piece, half, len(slots), rng))
+            slots.extend(_island(at, 90.0 if along_y else 0.0, piece, half, len(slots), rng))
     return slots
 
 
-def _island(at: Point, along_y: bool, length: float, half: float, pair: int, rng: np.random.Generator) -> list[Slot]:
-    """Two fixtures back to back, or now and then a table, centred at `at`."""
+def _island(at: Point, turn_deg: float, length: float, half: float, pair: int, rng: np.random.Generator) -> list[Slot]:
+    """Two fixtures back to back, or now and then a table, perhaps set at an angle, centred at `at`."""
     kind: FixtureKind = "table" if rng.random() < 0.2 else "gondola"
     height = _between(rng, SIZES[kind][1])
-    length = min(length, 2.4) if kind == "table" else length
-    turns = (-90.0, 90.0) if along_y else (0.0, 180.0)
-    dx, dy = (half, 0.0) if along_y else (0.0, half)
-    fronts = ((at[0] - dx, at[1] - dy), (at[0] + dx, at[1] + dy))
-    return [Slot(kind, front, yaw, length, half, height, pair) for front, yaw in zip(fronts, turns, strict=True)]
-
-
-def _thin_out(walls: list[Slot], islands: list[Slot], wanted: int, rng: np.random.Generator) -> list[Slot]:
-    """Drop random wall bays, then islands, until `wanted` are left."""
-    walls, islands = list(walls), list(islands)
-    while len(walls) + len(islands) > wanted and walls:
-        if islands and len(walls) <= max(2, wanted // 3):
-            islands = [slot for slot in islands if slot.pair != islands[-1].pair]
-        else:
-            walls.pop(int(rng.integers(len(walls))))
-    return walls + islands
+    if kind == "table":
+        length = min(length, 2.0)
+        turn_deg += round(float(rng.uniform(-15, 15)), 1) if rng.random() < 0.4 else 0.0
+    slots = []
+    for yaw in (turn_deg, turn_deg - 180.0):
+        inward = np.deg2rad(yaw + 90.0)  # the fixture's y axis
+        front = (at[0] - half * float(np.cos(inward)), at[1] - half * float(np.sin(inward)))
+        slots.append(Slot(kind, front, yaw, length, half, height, pair))
+    return slots
 
 
 def place(slot: Slot, name: str, colour: tuple[int, int, int], doors: bool) -> FixtureSpec:

@@ -101,7 +101,9 @@ CATEGORIES: tuple[Category, ...] = (
              (249, 699), (*_DRY, "table", "counter"), "standard"),
 )  # fmt: skip
 
-_ONSETS = tuple(["b", "br", "d", "f", "fl", "g", "k", "kl", "l", "m", "n", "p", "pr", "r", "s", "st", "t", "tr", "v", "w", "z"])
+_ONSETS = (
+    "b", "br", "d", "f", "fl", "g", "k", "kl", "l", "m", "n", "p", "pr", "r", "s", "st", "t", "tr", "v", "w", "z",
+)  # fmt: skip
 _VOWELS = ("a", "e", "i", "o", "u", "ee", "io", "ai")
 _CODAS = ("", "l", "n", "r", "s", "x", "nta", "lo", "ri", "no")
 

@@ -18,7 +18,8 @@ GAP_M = 0.02  # air beside a product, so that fingers and neighbours fit
 HEADROOM_M = 0.03  # air above a product
 BOARD_M = 0.02  # thickness of a shelf board
 MIN_LANE_M = 0.06
-SHELF_HEIGHTS_M = {"gondola": (0.26, 0.4), "wall": (0.27, 0.42), "fridge": (0.26, 0.38), "pegs": (0.24, 0.32)}
+SHELF_HEIGHTS_M = {"gondola": (0.28, 0.45), "wall": (0.3, 0.5), "fridge": (0.28, 0.42), "pegs": (0.25, 0.36)}
+MOST_FACINGS = 4
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def fill(kind: StoreKind, empty: list[Surface], store_seed: int, rng: np.random.
     """Put families of products into lanes until the store has as many products as its plan asks for."""
     low, high = PLANS[kind].products
     wanted = int(rng.integers(low, high + 1))
-    lanes = round(wanted * float(rng.uniform(1.05, 1.2)))
+    lanes = round(wanted * float(rng.uniform(1.05, 1.3)))
     share = lanes / sum(surface.width_m for surface in empty)
     filling = Filling()
     owed = 0.0
@@ -153,17 +154,16 @@ def _fits(size: Size, surface: Surface) -> bool:
 def _lay_out(kind: StoreKind, surface: Surface, row: list[Drawn], filling: Filling, rng: np.random.Generator) -> None:
     """Lane widths, facings and capacities for one shelf."""
     needs = np.array([max(drawn.spec.width_mm / 1000 + GAP_M, MIN_LANE_M) for drawn in row])
-    spare = surface.width_m - float(needs.sum())
-    widths = needs + spare * needs / needs.sum() * float(rng.uniform(0.75, 1.0))
-    widths = np.floor(np.minimum(widths, needs * 3.2) * 1000) / 1000
-    edge = float(rng.uniform(0.0, 1.0)) * (surface.width_m - float(widths.sum()))
+    stretch = min(surface.width_m / float(needs.sum()) * float(rng.uniform(0.8, 1.0)), 4.0)
+    widths = np.floor(needs * max(stretch, 1.0) * 1000) / 1000
+    # What is left over becomes gaps, most of them small.
+    gaps = rng.dirichlet(np.full(len(row) + 1, 0.3)) * max(surface.width_m - float(widths.sum()) - 0.002, 0.0)
+    starts = np.floor((np.cumsum(gaps[:-1]) + np.cumsum(widths) - widths) * 1000) / 1000
     lanes = []
-    for n, (drawn, width) in enumerate(zip(row, widths, strict=True)):
-        start = round(edge - 5e-4, 3) if edge > 1e-3 else 0.0
-        lane = LaneSpec(id=f"l{n + 1}", x_m=start, width_m=float(width))
+    for n, (drawn, start, width) in enumerate(zip(row, starts, widths, strict=True)):
+        lane = LaneSpec(id=f"l{n + 1}", x_m=float(start), width_m=float(width))
         lanes.append(lane)
-        edge += float(width)
-        facings = max(1, min(3, int((width - 0.01) / (drawn.spec.width_mm / 1000 + 0.008))))
+        facings = max(1, min(MOST_FACINGS, int((width - 0.01) / (drawn.spec.width_mm / 1000 + 0.008))))
         deep = max(1, int(surface.depth_m / (drawn.spec.depth_mm / 1000 + 0.006)))
         capacity = max(facings, min(facings * deep, PLANS[kind].units))
         filling.planogram.append(PlanogramRow(

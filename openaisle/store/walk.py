@@ -53,11 +53,11 @@ def free_floor(store: Store, radius_m: float = RADIUS_M) -> FreeFloor:
     return FreeFloor(origin, clearance, np.isin(labels, list(starts)))
 
 
-def reachable_lanes(store: Store) -> NDArray[np.bool_]:
-    """bool [lanes]: somebody can walk to a spot in front of the lane."""
-    floor = free_floor(store)
+def reachable_lanes(store: Store, radius_m: float = RADIUS_M) -> NDArray[np.bool_]:
+    """bool [lanes]: somebody of this radius can walk to a spot in front of the lane."""
+    floor = free_floor(store, radius_m)
     out = np.zeros(len(store.lanes), dtype=np.bool_)
-    spots = np.stack(np.meshgrid(np.linspace(-0.3, 0.3, 7), np.linspace(RADIUS_M, REACH_M, 8)), axis=-1).reshape(-1, 2)
+    spots = np.stack(np.meshgrid(np.linspace(-0.3, 0.3, 7), np.linspace(radius_m, REACH_M, 8)), axis=-1).reshape(-1, 2)
     for lane in store.lanes:
         sideways, outward = lane.world_from_lane[:2, 0], lane.outward_m[:2]
         points = lane.front_m[:2] + spots[:, :1] * sideways + spots[:, 1:] * outward

@@ -1,0 +1,59 @@
+"""Task: both hands in 3D, per patch and fused over all views, and whether a patch shows a hand."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from openaisle.model.batch import DenseTargets
+from openaisle.model.gaussians import negative_log_likelihood
+from openaisle.model.network import DenseOutputs
+from openaisle.model.tasks.dense import DenseTask, Metrics
+from openaisle.model.tasks.position import fused_loss
+from openaisle.model.trunk import Gaussian
+
+SEEN_PIXELS = 4  # of 256
+HANDS = (("left_hand", 5, 0), ("right_hand", 8, 1))
+
+
+def loss(outputs: DenseOutputs, targets: DenseTargets) -> Tensor:
+    """Likelihood of each owner's hands from each of its patches, fused likelihood, and hand visibility."""
+    mine = targets.person >= 0
+    if not bool(mine.any()):
+        return outputs.tokens.hand_seen.sum() * 0.0
+    seen = (targets.hand_seen[mine] >= SEEN_PIXELS).float()
+    total = F.binary_cross_entropy_with_logits(outputs.tokens.hand_seen[mine], seen)
+    for name, column, side in HANDS:
+        votes: Gaussian = getattr(outputs.tokens, name)
+        each = negative_log_likelihood(
+            Gaussian(votes.mean[mine], votes.factor[mine]), targets.offsets[mine, column : column + 3]
+        )
+        # patches that show the hand itself decide the fused place: let them weigh more
+        weight = 1.0 + 2.0 * seen[:, side]
+        total = total + 0.5 * (each * weight).sum() / weight.sum()
+        total = total + 0.5 * fused_loss(outputs.fused[name], targets.people_hands[:, side])
+    return total
+
+
+def metric(outputs: DenseOutputs, targets: DenseTargets) -> Metrics:
+    """Mean and median joint error in metres of fused hands; baseline: hands hang beside the fused body, 0.9 m up."""
+    mine = targets.person >= 0
+    if not bool(mine.any()):
+        return {}
+    seen = torch.zeros(len(targets.people_floor)).index_add(0, targets.person[mine], torch.ones(int(mine.sum()))) > 0
+    errors = [(outputs.fused[n].mean - targets.people_hands[:, s]).norm(dim=-1)[seen] for n, _, s in HANDS]
+    floor = outputs.fused["floor"].mean
+    hanging = torch.cat([floor, torch.full_like(floor[:, :1], 0.9)], dim=-1)
+    base = torch.cat([(hanging - targets.people_hands[:, s]).norm(dim=-1)[seen] for _, _, s in HANDS])
+    error = torch.cat(errors)
+    return {
+        "hands_m": float(error.mean()),
+        "hands_m_median": float(error.median()),
+        "hands_pck10": float((error < 0.1).float().mean()),
+        "hands_m_baseline": float(base.mean()),
+        "hands_m_median_baseline": float(base.median()),
+    }
+
+
+TASK = DenseTask("hands", loss, metric)

@@ -1,0 +1,212 @@
+"""Single-frame training data: simulated instants seen by all cameras, as patches with dense targets.
+
+One shard is one simulation (one store, one scenario, one seed). Rendering streams straight into shards of
+patches; no video is stored. Targets are in the camera's horizontal frame, relative to the patch's anchor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from openaisle.messages import Activity
+from openaisle.sim.engine import Simulation
+from openaisle.sim.render import Renderer
+from openaisle.sim.scenario import load_scenario
+from openaisle.sim.stores import open_store
+from openaisle.sim.world import FIXTURE_ID, ITEM_ID, PERSON_ID, PERSON_STRIDE, Part, Person, Snapshot
+from openaisle.store.store import Store
+from openaisle.tokens.catalogue import picture_stack
+from openaisle.tokens.patches import cut, select
+from openaisle.tokens.rays import RayTable, ray_table
+
+ACTIVITIES = tuple(Activity)
+MIN_OWNER_PIXELS = 10  # of 256, for a patch to belong to a person
+MAX_TOKENS = 160  # per frame: someone right below a camera fills the picture
+
+
+@dataclass(frozen=True)
+class ShardSpec:
+    """What one shard simulates."""
+
+    store: str  # random:kiosk | random:corner | ...
+    scenario: str
+    seed: int
+    every_s: float = 0.8  # mean time between sampled instants
+
+
+def sampled_snapshots(simulation: Simulation, every_s: float, rng: np.random.Generator) -> Iterator[Snapshot]:
+    """Snapshots at random instants with people in the store, about one per `every_s`."""
+    due_ns = 0
+    for snapshot in simulation.steps():
+        if snapshot.people and snapshot.time_ns >= due_ns:
+            due_ns = snapshot.time_ns + int(every_s * rng.uniform(0.5, 1.5) * 1e9)
+            yield snapshot
+
+
+def make_shard(spec: ShardSpec, path: Path) -> int:
+    """Simulate, render and write one shard (npz, atomically); returns its number of images."""
+    store = open_store(spec.store, spec.seed)
+    simulation = Simulation(store, load_scenario(spec.scenario), spec.seed)
+    renderer = Renderer(store, simulation.items.product, seed=spec.seed)
+    rng = np.random.default_rng(spec.seed)
+    tables = [ray_table(camera) for camera in store.cameras]
+    quality = int(rng.integers(30, 95)) if rng.random() < 0.8 else 0
+    images: list[dict[str, NDArray[np.generic]]] = []
+    instants: list[dict[str, NDArray[np.generic]]] = []
+    for instant, snapshot in enumerate(sampled_snapshots(simulation, spec.every_s, rng)):
+        instants.append(people_arrays(snapshot.people, instant, simulation.items.product))
+        held = {item for person in snapshot.people for hand in person.held for item in hand}
+        items = replace(snapshot.items, visible=snapshot.items.visible & ~np.isin(np.arange(len(snapshot.items.lane)), list(held)))
+        empty = replace(snapshot, people=(), items=items, time_ns=snapshot.time_ns - 7_000_000_000)
+        for camera, table in enumerate(tables):
+            image = image_arrays(store, camera, table, renderer, (snapshot, empty), quality)
+            if image is not None:
+                images.append({**image, "instant": np.int32([instant]), "camera": np.int32([camera])})
+    if not images:
+        return 0
+    arrays: dict[str, NDArray[np.generic]] = {k: np.concatenate([i[k] for i in images]) for k in images[0]}
+    arrays["count"] = np.array([len(image["owner"]) for image in images], dtype=np.int32)
+    arrays |= {f"people_{k}": np.concatenate([i[k] for i in instants]) for k in instants[0]}
+    arrays["pictures"] = picture_stack(store)
+    temporary = path.with_suffix(".tmp.npz")
+    np.savez(temporary, **arrays)  # type: ignore[arg-type]  # numpy's stub has no keyword arrays of mixed types
+    temporary.rename(path)
+    return len(images)
+
+
+def people_arrays(people: tuple[Person, ...], instant: int, product: NDArray[np.int32]) -> dict[str, NDArray[np.generic]]:
+    """Truth of all people at an instant: [P, ...] arrays."""
+    first = [[product[hand[0]] if hand else -1 for hand in person.held] for person in people]
+    return {
+        "instant": np.full(len(people), instant, dtype=np.int32),
+        "number": np.array([person.number for person in people], dtype=np.int32),
+        "floor": np.array([person.floor_m for person in people], dtype=np.float32),
+        "head": np.array([person.head_m for person in people], dtype=np.float32),
+        "hands": np.array([person.hands_m for person in people], dtype=np.float32),
+        "activity": np.array([ACTIVITIES.index(person.activity) for person in people], dtype=np.int8),
+        "held": np.array(first, dtype=np.int32),
+    }
+
+
+def image_arrays(
+    store: Store, camera: int, table: RayTable, renderer: Renderer, pair: tuple[Snapshot, Snapshot], quality: int
+) -> dict[str, NDArray[np.generic]] | None:
+    """Tokens and targets of one camera at one instant; None when nothing moved in its view."""
+    snapshot, empty = pair
+    before = compress(renderer.render(camera, empty).rgb, quality)
+    drawn = renderer.render(camera, snapshot)
+    patches = select(camera, snapshot.time_ns, compress(drawn.rgb, quality), before)
+    if not len(patches.cells):
+        return None
+    keep = slice(None, MAX_TOKENS)
+    cells = patches.cells[keep]
+    ids, depth = cut(drawn.ids[..., None], cells)[..., 0], cut(drawn.depth_m[..., None], cells)[..., 0]
+    rows, cols = cells[:, 0], cells[:, 1]
+    owner, place = owners(ids, snapshot.people)
+    hand_seen, held_product, held_hand = hands_in(ids, snapshot.people, owner, renderer_products(snapshot))
+    anchor = table.anchor_m[rows, cols]
+    forward = store.cameras[camera].world_from_camera[:3, 2]
+    reach = depth[:, 8, 8] / np.maximum(table.direction[rows, cols] @ forward, 0.05)
+    anchor_reach = np.linalg.norm(anchor - table.origin_m, axis=-1)
+    log_range = np.log(np.clip(np.nan_to_num(reach, posinf=0.0), 0.05, 50) / anchor_reach)
+    return {
+        "pixels": patches.pixels[keep].reshape(len(cells), -1),
+        "background": patches.background[keep].reshape(len(cells), -1),
+        "cells": cells,
+        "rays": table.features[rows, cols].astype(np.float16),
+        "anchor": anchor,
+        "owner": owner,
+        "target": owner_targets(owner, anchor, table.world_from_horizontal, snapshot.people),
+        "place": place,
+        "activity": np.array([-1 if p < 0 else ACTIVITIES.index(snapshot.people[p].activity) for p in place], dtype=np.int8),
+        "hand_seen": hand_seen,
+        "held_product": held_product,
+        "held_hand": held_hand,
+        "segments": segment_classes(ids, held_items(snapshot.people)),
+        "log_range": log_range.astype(np.float16),
+        "frame": table.world_from_horizontal[None],
+    }
+
+
+def renderer_products(snapshot: Snapshot) -> NDArray[np.int32]:
+    """Product index of every item."""
+    return snapshot.items.product
+
+
+def held_items(people: tuple[Person, ...]) -> NDArray[np.int64]:
+    """Indices of all items in anybody's hands."""
+    return np.array([item for person in people for hand in person.held for item in hand], dtype=np.int64)
+
+
+def compress(rgb: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """The picture after lossy coding (JPEG stands in for intra-coded video); quality 0 leaves it alone."""
+    if not quality:
+        return rgb.copy()  # the renderer reuses its picture
+    ok, data = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert ok
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
+
+
+def owners(ids: NDArray[np.int32], people: tuple[Person, ...]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+    """Person number that owns each patch [N] (-1 nobody) and that person's place in `people` [N]."""
+    number = np.where(ids >= PERSON_ID, (ids - PERSON_ID) // PERSON_STRIDE, -1)
+    count = np.stack([(number == person.number).sum((1, 2)) for person in people], axis=1)
+    for i, person in enumerate(people):  # what a hand holds belongs to the person, too
+        mine = [ITEM_ID + item for hand in person.held for item in hand]
+        if mine:
+            count[:, i] += np.isin(ids, mine).sum((1, 2))
+    best = count.argmax(1)
+    owned = count[np.arange(len(ids)), best] >= MIN_OWNER_PIXELS
+    numbers = np.array([person.number for person in people], dtype=np.int32)
+    return np.where(owned, numbers[best], -1).astype(np.int32), np.where(owned, best, -1).astype(np.int8)
+
+
+def hands_in(
+    ids: NDArray[np.int32], people: tuple[Person, ...], owner: NDArray[np.int32], product: NDArray[np.int32]
+) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int8]]:
+    """Hand pixels of the owner [N, 2], product index of a visible held item [N] (-1), and in which hand [N] (-1)."""
+    seen = np.zeros((len(ids), 2), dtype=np.uint8)
+    held_product = np.full(len(ids), -1, dtype=np.int32)
+    held_hand = np.full(len(ids), -1, dtype=np.int8)
+    for person in people:
+        mine = owner == person.number
+        base = PERSON_ID + PERSON_STRIDE * person.number
+        for side, part in enumerate((Part.LEFT_HAND, Part.RIGHT_HAND)):
+            seen[mine, side] = np.minimum((ids[mine] == base + part).sum((1, 2)), 255)
+            items = [ITEM_ID + item for item in person.held[side]]
+            if items:
+                visible = mine & (np.isin(ids, items).sum((1, 2)) >= 6)
+                held_product[visible], held_hand[visible] = product[person.held[side][0]], side
+    return seen, held_product, held_hand
+
+
+def owner_targets(
+    owner: NDArray[np.int32], anchor: NDArray[np.float32], frame: NDArray[np.float32], people: tuple[Person, ...]
+) -> NDArray[np.float16]:
+    """Offsets [N, 11] from the anchor: owner's floor point (2), head (3), left hand (3), right hand (3)."""
+    out = np.zeros((len(owner), 11), dtype=np.float16)
+    for person in people:
+        mine = owner == person.number
+        points = np.stack([[*person.floor_m, 0.0], person.head_m, person.hands_m[0], person.hands_m[1]])
+        local = ((points[None] - anchor[mine][:, None]) @ frame).astype(np.float16)
+        out[mine] = np.concatenate([local[:, 0, :2], local[:, 1:].reshape(-1, 9)], axis=1)
+    return out
+
+
+def segment_classes(ids: NDArray[np.int32], held: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Class of each 4×4-pixel cell [N, 16]: static, fixture, product, person, hand, held (SEGMENT_CLASSES)."""
+    cells = ids[:, 2::4, 2::4].reshape(len(ids), -1)
+    out = np.zeros(cells.shape, dtype=np.uint8)
+    out[(cells >= FIXTURE_ID) & (cells < ITEM_ID)] = 1
+    out[(cells >= ITEM_ID) & (cells < PERSON_ID)] = 2
+    person = cells >= PERSON_ID
+    out[person] = 3
+    out[person & np.isin((cells - PERSON_ID) % PERSON_STRIDE, (Part.LEFT_HAND, Part.RIGHT_HAND))] = 4
+    out[np.isin(cells, held + ITEM_ID)] = 5
+    return out

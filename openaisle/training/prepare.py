@@ -1,0 +1,46 @@
+"""Training data, made in parallel and resumably: frame shards and journey records under a folder."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from openaisle.training.frames import ShardSpec, make_shard
+from openaisle.training.journeys import make_record, save_record
+
+Job = tuple[str, ShardSpec, Path]
+
+
+def specs(first_seed: int, count: int, scenarios: Sequence[str], corner_share: float) -> list[ShardSpec]:
+    """A mix of stores and scenarios: seeds first_seed .. first_seed + count - 1."""
+    rng = np.random.default_rng(first_seed)
+    kinds = np.where(rng.random(count) < corner_share, "random:corner", "random:kiosk")
+    names = rng.choice(np.array(scenarios), count)
+    return [ShardSpec(str(kind), str(name), first_seed + i) for i, (kind, name) in enumerate(zip(kinds, names, strict=True))]
+
+
+def _run(job: Job) -> str:
+    kind, spec, path = job
+    if not path.exists():
+        if kind == "frames":
+            make_shard(spec, path)
+        else:
+            save_record(make_record(spec), path)
+    return path.name
+
+
+def prepare(kind: str, wanted: Iterable[ShardSpec], folder: Path, workers: int) -> list[Path]:
+    """Make all missing files of a kind ("frames" | "journeys"); returns those that exist afterwards, in order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [(kind, spec, folder / f"{kind}-{spec.seed:06d}.npz") for spec in wanted]
+    todo = [job for job in jobs if not job[2].exists()]
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if todo:
+        with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=50) as pool:
+            for done, name in enumerate(pool.imap_unordered(_run, todo), 1):
+                print(f"{kind}: {done}/{len(todo)} {name}", flush=True)
+    return [job[2] for job in jobs if job[2].exists()]

@@ -1,0 +1,221 @@
+"""Ticks cut out of journey records, with noise on the tracks, corrupted baskets, and the events as targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openaisle.tokens.journey import (
+    ACTIVITIES,
+    FRAME_HZ,
+    FRAMES,
+    KINDS,
+    Candidate,
+    LaneTable,
+    RecentEvent,
+    TickFeatures,
+    TrackWindow,
+    tick_features,
+)
+from openaisle.tokens.padding import pad_ticks
+from openaisle.tokens.scales import HISTORY, HISTORY_S, RATE_HZ, scale_window
+from openaisle.training.journeys import JourneyRecord
+
+TAKE, RETURN, HAND_OVER = KINDS.index("take"), KINDS.index("return"), KINDS.index("hand_over")
+MAX_EVENTS = 6  # per tick
+MAX_QUANTITY = 6
+RECENT_S = 3.0
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Events of a tick as rows of its features; product_ok [X, C] marks every candidate that names the product."""
+
+    rows: NDArray[np.int64]  # [X, 6] kind, lane, shopper, product, quantity - 1, receiver
+    product_ok: NDArray[np.bool_]  # [X, lanes + baskets]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How far training tracks are from the truth (drawn anew for each tick)."""
+
+    hand_m: float = 0.06  # median over ticks; doubled or halved at one sigma
+    floor_m: float = 0.04
+    lost: float = 0.12  # share of hand frames that are mere guesses
+    corrupt: float = 0.06  # share of basket entries and recent events that are wrong
+    no_scales: float = 0.08  # share of ticks without scales
+    no_looks: float = 0.4  # share of ticks without held / activity / product evidence
+
+
+def people_in(record: JourneyRecord, frame: int) -> NDArray[np.int64]:
+    """Rows of people present in the middle of the window that starts at `frame`."""
+    middle = record.present[:, max(0, frame + FRAMES // 3) : frame + FRAMES]
+    return np.flatnonzero(middle.any(1)) if middle.size else np.zeros(0, dtype=np.int64)
+
+
+def true_tracks(record: JourneyRecord, frame: int, people: NDArray[np.int64], noise: Noise, rng: np.random.Generator) -> TrackWindow:
+    """Noised tracks of a record's people over one window."""
+    index = np.clip(np.arange(frame, frame + FRAMES), 0, record.floor.shape[1] - 1)
+    s = len(people)
+    floor, hands = record.floor[people][:, index], record.hands[people][:, index]
+    valid = record.present[people][:, index].astype(np.float32)
+    scale = np.exp(rng.normal(0, 0.6, (s, 1, 1))).astype(np.float32)
+    hand_sd = np.broadcast_to(noise.hand_m * scale, (s, FRAMES, 2)).copy()
+    hand_sd[rng.random((s, FRAMES, 2)) < noise.lost] *= 4.0
+    walk = correlated(rng, (s, FRAMES, 2, 3))
+    hands = hands + walk * hand_sd[..., None]
+    floor_sd = np.broadcast_to(noise.floor_m * scale[..., 0], (s, FRAMES)).copy()
+    floor = floor + correlated(rng, (s, FRAMES, 2)) * floor_sd[..., None]
+    valid *= rng.random((s, FRAMES)) > 0.02
+    looks = float(rng.random() > noise.no_looks)
+    holding = (record.held[people][:, index] >= 0).astype(np.float32)
+    flipped = np.where(rng.random(holding.shape) < 0.2, rng.random(holding.shape), 0.1 + 0.8 * holding) * looks
+    one_hot = np.eye(ACTIVITIES, dtype=np.float32)[record.activity[people][:, index]]
+    soft = 0.6 * one_hot + 0.4 * rng.dirichlet(np.full(ACTIVITIES, 0.5), (s, FRAMES)) if s else one_hot
+    told_sd = hand_sd * np.exp(rng.normal(0, 0.3, hand_sd.shape))
+    empty = np.zeros((s, FRAMES, 2, 32), dtype=np.float32)
+    f32 = np.float32
+    return TrackWindow(
+        floor.astype(f32), floor_sd.astype(f32), hands.astype(f32), told_sd.astype(f32), flipped.astype(f32),
+        (soft * looks).astype(f32), empty, valid.astype(f32),
+    )  # fmt: skip
+
+
+def correlated(rng: np.random.Generator, shape: tuple[int, ...]) -> Float32:
+    """Unit Gaussian noise with a correlation of 0.6 between neighbours along axis 1: errors last, as a tracker's do."""
+    white = rng.standard_normal(shape, dtype=np.float32)
+    for i in range(1, shape[1]):
+        white[:, i] = 0.6 * white[:, i - 1] + 0.8 * white[:, i]
+    return white
+
+
+def history(record: JourneyRecord, tick_s: float) -> Float32:
+    """Scale rows [C, HISTORY] around a tick, edges repeated."""
+    first = round((tick_s - HISTORY_S) * RATE_HZ)
+    index = np.clip(np.arange(first, first + HISTORY), 0, record.grams.shape[1] - 1)
+    return record.grams[:, index]
+
+
+def candidates_at(record: JourneyRecord, tick_s: float, people: NDArray[np.int64], noise: Noise, rng: np.random.Generator) -> tuple[Candidate, ...]:
+    """Baskets before a tick (every member of a group may return a group's item) and items known to be misplaced."""
+    baskets: dict[tuple[int, int], tuple[int, float]] = {}
+    lying: dict[tuple[int, int], tuple[int, float]] = {}
+    for ms, kind, person, lane, product, quantity, receiver in record.events:
+        if ms >= tick_s * 1000:
+            break
+        if rng.random() < noise.corrupt:
+            continue
+        age, visit = tick_s - ms / 1000, int(record.visit[person])
+        sign = 1 if kind == TAKE else -1
+        _add(baskets, (visit, int(product)), sign * int(quantity), age)
+        if kind == HAND_OVER:
+            _add(baskets, (int(record.visit[receiver]), int(product)), int(quantity), age)
+        elif record.table.product[lane] != product:
+            _add(lying, (int(lane), int(product)), -sign * int(quantity), age)
+    out = [
+        Candidate(product, quantity, age, shopper=row)
+        for (visit, product), (quantity, age) in baskets.items()
+        for row, person in enumerate(people)
+        if quantity > 0 and record.visit[person] == visit
+    ]
+    out += [Candidate(product, quantity, age, lane=lane) for (lane, product), (quantity, age) in lying.items() if quantity > 0]
+    return tuple(out)
+
+
+def _add(table: dict[tuple[int, int], tuple[int, float]], key: tuple[int, int], quantity: int, age_s: float) -> None:
+    table[key] = (table.get(key, (0, 0.0))[0] + quantity, age_s)
+
+
+def recent_at(record: JourneyRecord, tick_s: float, people: NDArray[np.int64], noise: Noise, rng: np.random.Generator) -> tuple[RecentEvent, ...]:
+    """Events of the last ticks, as the decoder would have written them."""
+    row = {int(person): i for i, person in enumerate(people)}
+    out = []
+    for ms, kind, person, lane, product, quantity, _ in record.events:
+        age = tick_s - ms / 1000
+        if 0 < age <= RECENT_S and rng.random() > noise.corrupt:
+            out.append(RecentEvent(int(kind), row.get(int(person), -1), int(lane), int(product), int(quantity), float(np.ceil(age))))
+    return tuple(out)
+
+
+def targets_at(record: JourneyRecord, tick_s: float, people: NDArray[np.int64], features: TickFeatures) -> Target:
+    """The tick's events as indices into its features; events in lanes nobody looks at are left out."""
+    lane_row = {int(lane): i for i, lane in enumerate(features.lane)}
+    person_row = {int(person): i for i, person in enumerate(people)}
+    rows, allowed = [], []
+    lanes = len(features.lane)
+    inside = (record.events[:, 0] >= tick_s * 1000) & (record.events[:, 0] < (tick_s + 1) * 1000)
+    for _, kind, person, lane, product, quantity, receiver in record.events[inside][:MAX_EVENTS]:
+        if int(person) not in person_row or (kind != HAND_OVER and int(lane) not in lane_row):
+            continue
+        if kind == HAND_OVER and int(receiver) not in person_row:
+            continue
+        shopper, at = person_row[int(person)], lane_row.get(int(lane), 0)
+        own = np.concatenate([features.lane_product == product, features.basket_product == product])
+        order = np.concatenate([np.where(np.arange(lanes) == at, 0, 2), np.where(features.basket_shopper == shopper, 1, 3)])
+        if kind != TAKE and (own[lanes:] & (features.basket_shopper == shopper)).any():
+            own[lanes:] &= features.basket_shopper == shopper
+        best = int(np.argmin(np.where(own, order, 9))) if own.any() else 0
+        rows.append((kind, at, shopper, best, min(quantity, MAX_QUANTITY) - 1, person_row.get(int(receiver), 0)))
+        allowed.append(own)
+    return Target(
+        np.array(rows, dtype=np.int64).reshape(-1, 6), np.array(allowed, dtype=bool).reshape(len(rows), lanes + len(features.baskets))
+    )
+
+
+def without_scales(table: LaneTable) -> LaneTable:
+    """The same lanes with no scale anywhere."""
+    return replace(table, scale=np.full_like(table.scale, -1), shared=np.zeros_like(table.shared))
+
+
+def sample_tick(record: JourneyRecord, noise: Noise, rng: np.random.Generator) -> tuple[TickFeatures, Target] | None:
+    """A random tick of a record, most of them near an event; None when nobody is there or nothing happens."""
+    length_s = record.floor.shape[1] / FRAME_HZ
+    if len(record.events) and rng.random() < 0.7:
+        tick_s = record.events[rng.integers(len(record.events)), 0] / 1000 - rng.uniform(-1.5, 2.0)
+    else:
+        tick_s = rng.uniform(0, length_s)
+    tick_s = float(np.clip(round(tick_s * FRAME_HZ) / FRAME_HZ, 0, length_s))
+    frame = round((tick_s - 1.0) * FRAME_HZ)
+    people = people_in(record, frame)
+    if not len(people):
+        return None
+    tracks = true_tracks(record, frame, people, noise, rng)
+    return tick_at(record, tick_s, (people, tracks), noise, rng)
+
+
+def tick_at(
+    record: JourneyRecord, tick_s: float, who: tuple[NDArray[np.int64], TrackWindow], noise: Noise, rng: np.random.Generator
+) -> tuple[TickFeatures, Target] | None:
+    """One tick's features and targets for given people and tracks."""
+    people, tracks = who
+    bare = rng.random() < noise.no_scales
+    table = without_scales(record.table) if bare else record.table
+    window = scale_window(history(record, tick_s) if not bare else np.zeros((0, HISTORY), dtype=np.float32))
+    embeddings = np.zeros((len(table.unit_grams), tracks.product.shape[-1]), dtype=np.float32)
+    features = tick_features(
+        table, window, tracks, candidates_at(record, tick_s, people, noise, rng), recent_at(record, tick_s, people, noise, rng), embeddings
+    )
+    target = targets_at(record, tick_s, people, features)
+    if not len(features.lane) and not len(target.rows) and rng.random() > 0.05:
+        return None
+    return features, target
+
+
+def collate(ticks: Sequence[tuple[TickFeatures, Target]]) -> dict[str, NDArray[np.generic]]:
+    """Padded inputs plus targets: target [B, X, 6], target_mask [B, X], product_ok [B, X, C]."""
+    arrays = pad_ticks([features for features, _ in ticks])
+    b, longest = len(ticks), max(1, *(len(target.rows) for _, target in ticks))
+    lanes, baskets = arrays["lanes"].shape[1], arrays["baskets"].shape[1]
+    rows, mask = np.zeros((b, longest, 6), np.int64), np.zeros((b, longest), bool)
+    allowed = np.zeros((b, longest, lanes + baskets), bool)
+    for i, (features, target) in enumerate(ticks):
+        x, own = len(target.rows), len(features.lane)
+        rows[i, :x], mask[i, :x] = target.rows, True
+        rows[i, :x, 3] += np.where(target.rows[:, 3] >= own, lanes - own, 0)  # candidates start after the padded lanes
+        allowed[i, :x, :own] = target.product_ok[:, :own]
+        allowed[i, :x, lanes : lanes + len(features.baskets)] = target.product_ok[:, own:]
+    return {**arrays, "target": rows, "target_mask": mask, "product_ok": allowed}

@@ -1,0 +1,56 @@
+"""Stage 1: catalogue and patches on single instants (dense tasks, no time axis)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from openaisle.model.network import VisionNetwork
+from openaisle.model.tasks import DENSE_TASKS
+from openaisle.training.dense_data import Shard, load_shard, sample_batch
+from openaisle.training.loop import Loop, LoopConfig
+
+
+@dataclass(frozen=True)
+class VisionStage:
+    """Recipe of stage 1. A weight of 0 turns a task off."""
+
+    loop: LoopConfig
+    instants: int = 12  # per batch; each brings all its cameras
+    weights: tuple[tuple[str, float], ...] = tuple((task.name, 1.0) for task in DENSE_TASKS)
+    seed: int = 1
+
+
+def train_vision(network: VisionNetwork, stage: VisionStage, shards: Sequence[Path], held_out: Sequence[Path], out: Path) -> None:
+    """Train the dense half; the network ends with its averaged weights."""
+    training = [load_shard(path, i) for i, path in enumerate(shards)]
+    validation = [load_shard(path, i) for i, path in enumerate(held_out)]
+    weights = dict(stage.weights)
+
+    def loss_at(step: int) -> tuple[Tensor, Mapping[str, float]]:
+        batch = sample_batch(training, stage.instants, np.random.default_rng((stage.seed, step)))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            outputs = network(batch)
+        with torch.autocast("cpu", enabled=False):
+            losses = {task.name: weights[task.name] * task.loss(outputs, batch.targets) for task in DENSE_TASKS if weights.get(task.name)}
+        return torch.stack(list(losses.values())).sum(), {name: float(value) for name, value in losses.items()}
+
+    Loop(network, stage.loop, out, "vision").run(loss_at, lambda average: evaluate_vision(average, validation))
+
+
+def evaluate_vision(network: nn.Module, shards: Sequence[Shard], batches: int = 16) -> dict[str, float]:
+    """Metrics of every dense task beside its baseline, averaged over fixed batches of held-out shards."""
+    rng = np.random.default_rng(0)
+    sums: dict[str, list[float]] = {}
+    for _ in range(batches):
+        batch = sample_batch(shards, 12, rng)
+        outputs = network(batch)
+        for task in DENSE_TASKS:
+            for key, value in task.metric(outputs, batch.targets).items():
+                sums.setdefault(key, []).append(value)
+    return {key: float(np.mean(values)) for key, values in sums.items()}

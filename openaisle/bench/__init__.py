@@ -1,1 +1,4 @@
-"""CheckoutBench: how right, how fast. In: suites and systems. Out: tables. Never: tunes what it measures."""
+"""Bench: CheckoutBench, every system on the same seeded shops in one table.
+
+In: a plan (stores × scenarios × seeds) and models. Out: scores with intervals, tables, JSON. Never: training or tuning.
+"""

@@ -110,7 +110,7 @@ class Recording:
     def _decoded(self, start_ns: int | None, end_ns: int | None) -> Iterator[Message]:
         sizes = {camera.id: (camera.height_px, camera.width_px) for camera in self.store.spec.cameras}
         decoders: dict[str, Decoder] = {}
-        from_ns = start_ns if start_ns is None else self._key_before(start_ns)
+        from_ns = start_ns if start_ns is None else self.key_before(start_ns)
         for logged in self.logged("sensors", from_ns, end_ns):
             message = logged.message
             wanted = start_ns is None or logged.log_ns >= start_ns
@@ -122,7 +122,7 @@ class Recording:
             elif wanted:
                 yield cast(Message, message)
 
-    def _key_before(self, start_ns: int) -> int:
+    def key_before(self, start_ns: int) -> int:
         """A log time from which every camera that needs it meets a key frame before start_ns."""
         back_ns = KEYFRAME_NS + NANOSECONDS // 2
         while start_ns - back_ns > self.start_ns:

@@ -10,8 +10,12 @@ stream time alone, so that the same messages give the same files.
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition, Thread
 from types import TracebackType
@@ -297,3 +301,28 @@ def _weight(message: Message | Truth) -> int:
     if isinstance(message, TruthPixels):
         return message.ids.nbytes + message.depth_m.nbytes
     return _SMALL
+
+
+@contextmanager
+def whole_recording(
+    folder: Path | str, store: Store, *, origin: Origin | None = None, pixels: bool = False
+) -> Iterator[RecordingWriter]:
+    """A writer for producers that can wait: the folder appears when all is written, or not at all.
+
+    Raises RecordingError when the folder exists already; the work is done in a hidden folder beside it.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise problem(folder, "", "already exists", "choose another folder or remove it")
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(temporary, ignore_errors=True)  # left by a killed process of the same number
+    try:
+        writer = RecordingWriter(temporary, store, origin=origin, live=False, pixels=pixels)
+        try:
+            yield writer
+        finally:
+            writer.close()
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.sim.stores_layout import Layout
-from openaisle.store.check_geometry import signed_area
-from openaisle.store.coverage import PERSON_HEIGHT_M, floor_samples, lanes_seen, points_seen
+from openaisle.store.check_geometry import outside_by, signed_area
+from openaisle.store.coverage import PERSON_HEIGHT_M, Scene, floor_samples, lanes_seen, points_seen
 from openaisle.store.geometry import Camera, Float
 from openaisle.store.schema import CameraSpec, FixtureSpec
 from openaisle.store.store import Lane, camera_from_spec
@@ -67,6 +67,8 @@ def _candidates(layout: Layout, lanes: tuple[Lane, ...], count: int, rng: np.ran
             inward = inward / max(float(np.hypot(*inward)), 1e-6)
             target = np.append(place + inward * reach + rng.normal(0.0, 0.5, 2), rng.uniform(0.2, 1.2))
         place = np.clip(place, low, high)
+        if outside_by(layout.floor_m, place.tolist()) > -0.1:  # in the cut-out corner of an L
+            continue
         top = height - rng.uniform(0.0, 0.15)
         out.append(candidate("c", np.append(place, max(top, 2.35)), target, rng))
     return out
@@ -104,5 +106,6 @@ def _visibility(
     owner = np.array([lane.fixture for lane in lanes], dtype=np.int64)
     floor = floor_samples(layout.floor_m, fixtures, 0.4)
     people = np.c_[floor, np.full(len(floor), PERSON_HEIGHT_M)]
-    lane_seen = lanes_seen(cameras, fixtures, fronts, outward, owner)
-    return np.concatenate([lane_seen, points_seen(cameras, fixtures, people)], axis=1)
+    scene = Scene(tuple(fixtures), layout.floor_m)
+    lane_seen = lanes_seen(cameras, scene, fronts, outward, owner)
+    return np.concatenate([lane_seen, points_seen(cameras, scene, people)], axis=1)

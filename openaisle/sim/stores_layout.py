@@ -6,7 +6,7 @@ Walls are numbered 0 front (y = 0, with the doors), 1 right, 2 back, 3 left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -33,7 +33,7 @@ class Plan:
 
 
 PLANS: dict[StoreKind, Plan] = {
-    "kiosk": Plan((3.0, 3.9), (3.5, 4.5), (2, 4), (4, 4), (30, 60), (0.9, 2.0), 1.0, 12),
+    "kiosk": Plan((3.0, 4.3), (3.5, 4.8), (2, 4), (4, 4), (30, 60), (0.9, 2.0), 1.0, 12),
     "corner": Plan((5.0, 7.4), (5.2, 8.0), (6, 10), (6, 10), (80, 160), (1.2, 2.6), 1.3, 10),
     "market": Plan((14.0, 20.0), (11.0, 15.0), (20, 32), (20, 28), (300, 500), (1.8, 3.2), 2.2, 8),
 }
@@ -108,14 +108,26 @@ def draw_layout(kind: StoreKind, rng: np.random.Generator) -> Layout:
         cut_x, cut_y = _between(rng, (0.15, 0.3)) * room.width_m, _between(rng, (0.15, 0.3)) * room.length_m
         room = Room(room.width_m, room.length_m, round(cut_x, 2), round(cut_y, 2))
     gates = _gates(kind, room.width_m, rng)
-    wanted = int(rng.integers(plan.fixtures[0], plan.fixtures[1] + 1))
-    islands = _island_slots(kind, plan, room, rng)
-    while islands and len(islands) > wanted - 2:
-        islands = [slot for slot in islands if slot.pair != islands[-1].pair]
+    wanted = int(rng.integers(plan.fixtures[0], plan.fixtures[1] + 1, 2).max())
+    pairs = max(int(wanted * 0.65 / 2), 1) if wanted > 3 else 0
+    islands = _island_slots(kind, room, pairs, rng)
     counter = _counter(room, gates, rng) if wanted - len(islands) > 2 else []
     walls = _wall_slots(plan, room, wanted - len(islands) - len(counter), rng)
     ceiling = round(float(rng.uniform(2.5, 3.2 if kind == "kiosk" else 3.5)), 2)
-    return Layout(room.floor_m, gates, tuple(walls + counter + islands), ceiling)
+    layout = Layout(room.floor_m, gates, tuple(walls + counter + islands), ceiling)
+    return _mirrored(layout, room.width_m) if rng.random() < 0.5 else layout
+
+
+def _mirrored(layout: Layout, width: float) -> Layout:
+    """The same plan with left and right exchanged."""
+
+    def flip(point: Point) -> Point:
+        return (round(width - point[0], 4), point[1])
+
+    floor = tuple(flip(corner) for corner in reversed(layout.floor_m))
+    gates = tuple(gate.model_copy(update={"a_m": flip(gate.b_m), "b_m": flip(gate.a_m)}) for gate in layout.gates)
+    slots = tuple(replace(slot, front_m=flip(slot.front_m), yaw_deg=-slot.yaw_deg) for slot in layout.slots)
+    return Layout(floor, gates, slots, layout.ceiling_m)
 
 
 def _gates(kind: StoreKind, width: float, rng: np.random.Generator) -> tuple[GateSpec, ...]:
@@ -184,8 +196,9 @@ def _pick(choices: tuple[tuple[FixtureKind, float], ...], rng: np.random.Generat
     return choices[int(rng.choice(len(choices), p=weights / weights.sum()))][0]
 
 
-def _island_slots(kind: StoreKind, plan: Plan, room: Room, rng: np.random.Generator) -> list[Slot]:
-    """Gondola rows and tables in the middle, aisles of at least 1 m all around."""
+def _island_slots(kind: StoreKind, room: Room, pairs: int, rng: np.random.Generator) -> list[Slot]:
+    """At most `pairs` gondolas and tables in rows in the middle, aisles of at least 1 m all around."""
+    plan = PLANS[kind]
     aisle = _between(rng, (1.0, 1.15) if kind == "kiosk" else (1.05, 1.6))
     x0, x1 = WALL_DEPTH_M + aisle, room.width_m - WALL_DEPTH_M - aisle
     y0, y1 = max(plan.front_m, aisle), room.length_m - (room.cut_y_m or WALL_DEPTH_M) - aisle
@@ -194,11 +207,12 @@ def _island_slots(kind: StoreKind, plan: Plan, room: Room, rng: np.random.Genera
     half = _between(rng, SIZES["gondola"][0])
     wide, long = across[1] - across[0], along[1] - along[0]
     rows = min(int((wide + aisle) // (2 * half + aisle)), {"kiosk": 1, "corner": 2, "market": 6}[kind])
-    if rows < 1 or long < 0.8:
+    if rows < 1 or pairs < 1 or long < 0.8:
         return []
+    pieces = min(max(1, int((long + aisle) // (plan.bay_m[1] * 1.1 + aisle))), pairs)
+    rows = min(rows, pairs // pieces)
     pitch = (wide - 2 * half) / (rows - 1) if rows > 1 else 0.0
     first = across[0] + half if rows > 1 else sum(across) / 2
-    pieces = max(1, int((long + aisle) // (plan.bay_m[1] * 1.1 + aisle)))
     piece = min((long - (pieces - 1) * aisle) / pieces, plan.bay_m[1] * 1.3)
     step = (long - piece) / (pieces - 1) if pieces > 1 else 0.0
     start = along[0] + piece / 2 if pieces > 1 else sum(along) / 2

@@ -154,7 +154,7 @@ def _fits(size: Size, surface: Surface) -> bool:
 def _lay_out(kind: StoreKind, surface: Surface, row: list[Drawn], filling: Filling, rng: np.random.Generator) -> None:
     """Lane widths, facings and capacities for one shelf."""
     needs = np.array([max(drawn.spec.width_mm / 1000 + GAP_M, MIN_LANE_M) for drawn in row])
-    stretch = min(surface.width_m / float(needs.sum()) * float(rng.uniform(0.8, 1.0)), 4.0)
+    stretch = min(surface.width_m / float(needs.sum()) * float(rng.uniform(0.8, 1.0)), float(rng.uniform(1.3, 3.5)))
     widths = np.floor(needs * max(stretch, 1.0) * 1000) / 1000
     # What is left over becomes gaps, most of them small.
     gaps = rng.dirichlet(np.full(len(row) + 1, 0.3)) * max(surface.width_m - float(widths.sum()) - 0.002, 0.0)

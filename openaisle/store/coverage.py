@@ -1,6 +1,7 @@
-"""Which camera sees which lane front and which piece of floor, with fixtures in the way.
+"""Which camera sees which lane front and which piece of floor, with fixtures and walls in the way.
 
-Fixtures are solid boxes; a lane's own fixture hides it from everything behind its front.
+Fixtures are solid boxes; a lane's own fixture hides it from everything behind its front. Walls stand on the
+edges of the floor and reach the ceiling.
 """
 
 from __future__ import annotations
@@ -33,6 +34,14 @@ class Coverage:
     floor_two: float  # share seen by at least two
 
 
+@dataclass(frozen=True)
+class Scene:
+    """What can stand between a camera and a point."""
+
+    fixtures: tuple[FixtureSpec, ...]
+    floor_m: tuple[Point, ...]
+
+
 def coverage(store: Store, spacing_m: float = 0.25) -> Coverage:
     """Count cameras per lane front and per floor sample."""
     fixtures = store.spec.fixtures
@@ -40,9 +49,10 @@ def coverage(store: Store, spacing_m: float = 0.25) -> Coverage:
     outward = np.array([lane.outward_m for lane in store.lanes]).reshape(-1, 3)
     owner = np.array([lane.fixture for lane in store.lanes], dtype=np.int64)
     floor = floor_samples(store.spec.floor_m, fixtures, spacing_m)
-    sees = lanes_seen(store.cameras, fixtures, fronts, outward, owner)
+    scene = Scene(tuple(fixtures), tuple(store.spec.floor_m))
+    sees = lanes_seen(store.cameras, scene, fronts, outward, owner)
     people = np.concatenate([floor, np.full((len(floor), 1), PERSON_HEIGHT_M)], axis=1)
-    floor_sees = points_seen(store.cameras, fixtures, people)
+    floor_sees = points_seen(store.cameras, scene, people)
     lane_cameras = sees.sum(axis=0, dtype=np.int32)
     floor_cameras = floor_sees.sum(axis=0, dtype=np.int32)
     one, two = (float((floor_cameras >= n).mean()) if len(floor) else 0.0 for n in (1, 2))
@@ -50,7 +60,7 @@ def coverage(store: Store, spacing_m: float = 0.25) -> Coverage:
 
 
 def lanes_seen(
-    cameras: Sequence[Camera], fixtures: Sequence[FixtureSpec], fronts: Float, outward: Float, owner: NDArray[np.int64]
+    cameras: Sequence[Camera], scene: Scene, fronts: Float, outward: Float, owner: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """bool [cameras, lanes]: the front [L, 3] faces the camera, is in the picture and nothing stands between."""
     out = np.zeros((len(cameras), len(fronts)), dtype=np.bool_)
@@ -59,26 +69,24 @@ def lanes_seen(
         facing = (to_camera * outward).sum(axis=1) / np.linalg.norm(to_camera, axis=1)
         out[n] = (facing > MIN_COS) & camera.sees(fronts, EDGE_PX)
         rows = np.flatnonzero(out[n])
-        out[n, rows] = ~blocked(camera.world_from_camera[:3, 3], fronts[rows], fixtures, owner[rows])
+        out[n, rows] = ~blocked(camera.world_from_camera[:3, 3], fronts[rows], scene, owner[rows])
     return out
 
 
-def points_seen(cameras: Sequence[Camera], fixtures: Sequence[FixtureSpec], points: Float) -> NDArray[np.bool_]:
+def points_seen(cameras: Sequence[Camera], scene: Scene, points: Float) -> NDArray[np.bool_]:
     """bool [cameras, points]: the point [P, 3] is in the picture and nothing stands between."""
     out = np.zeros((len(cameras), len(points)), dtype=np.bool_)
     for n, camera in enumerate(cameras):
         out[n] = camera.sees(points, EDGE_PX)
         rows = np.flatnonzero(out[n])
-        out[n, rows] = ~blocked(camera.world_from_camera[:3, 3], points[rows], fixtures)
+        out[n, rows] = ~blocked(camera.world_from_camera[:3, 3], points[rows], scene)
     return out
 
 
-def blocked(
-    eye: Float, points: Float, fixtures: Sequence[FixtureSpec], owner: NDArray[np.int64] | None = None
-) -> NDArray[np.bool_]:
-    """bool [points]: the line from `eye` [3] to the point [P, 3] passes through a fixture other than its `owner`."""
-    out = np.zeros(len(points), dtype=np.bool_)
-    for index, fixture in enumerate(fixtures):
+def blocked(eye: Float, points: Float, scene: Scene, owner: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
+    """bool [points]: a wall, or a fixture other than its `owner`, is between `eye` [3] and the point [P, 3]."""
+    out = _behind_wall(eye[:2], points[:, :2], np.asarray(scene.floor_m))
+    for index, fixture in enumerate(scene.fixtures):
         local = invert(world_from_fixture(fixture))
         start, end = apply(local, eye), apply(local, points)
         step = end - start
@@ -91,6 +99,20 @@ def blocked(
         if owner is not None:
             hit &= owner != index
         out |= hit
+    return out
+
+
+def _behind_wall(eye: Float, points: Float, floor: Float) -> NDArray[np.bool_]:
+    """bool [points]: the straight line on the plan crosses an edge of the floor polygon [n, 2], its ends aside."""
+    out = np.zeros(len(points), dtype=np.bool_)
+    step = points - eye
+    for a, b in zip(floor, np.roll(floor, -1, axis=0), strict=True):
+        edge = b - a
+        cross = step[:, 0] * edge[1] - step[:, 1] * edge[0]
+        safe = np.where(np.abs(cross) < 1e-12, np.inf, cross)
+        on_line = ((a[0] - eye[0]) * edge[1] - (a[1] - eye[1]) * edge[0]) / safe
+        on_edge = ((a[0] - eye[0]) * step[:, 1] - (a[1] - eye[1]) * step[:, 0]) / safe
+        out |= (on_line > 1e-3) & (on_line < 1 - 1e-3) & (on_edge >= 0) & (on_edge <= 1)
     return out
 
 

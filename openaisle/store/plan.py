@@ -169,13 +169,13 @@ def _draw_legend(drawing: Drawing, store: Store, one: float, two: float) -> None
     for count, words in enumerate(("0", "1", "2", "3+ cameras see the lane")):
         box = np.array([[x, y - size], [x + size, y - size], [x + size, y], [x, y]])
         drawing.shapes.append(Shape(box, SEEN[count], INK))
-        half = len(words) * size * 0.3
+        half = len(words) * size * 0.34
         label = np.array([[x + size * 1.4 + half, y - size * 0.1]])
         drawing.shapes.append(Shape(label, None, INK, words=words, size_m=size))
-        x += size * 3.2
+        x += size * 3.4
     words = f"{store.spec.name}: floor seen by one camera {one:.0%}, by two {two:.0%}"
     title = np.array([[drawing.width_m / 2, 0.3]])
-    size = min(0.18, drawing.width_m / len(words) * 1.5)
+    size = min(0.18, drawing.width_m / len(words) * 1.25)
     drawing.shapes.append(Shape(title, None, INK, words=words, size_m=size))
 
 

@@ -157,15 +157,17 @@ def _line_row(line: ReceiptLine, receipt: Receipt, labels: Mapping[str, str]) ->
 
 
 def _tax_table(taxes: Sequence[TaxLine], currency: str) -> str:
+    """Net, tax and gross by class, as bare numbers so that they fit on a roll."""
     rows = "".join(
         f"<tr><td>{escape(tax.tax_class)} {float(Fraction(str(tax.rate)) * 100):g}%</td>"
         + "".join(
-            f'<td class="amount">{money(c, currency)}</td>' for c in (tax.net_cents, tax.tax_cents, tax.gross_cents)
+            f'<td class="amount">{_decimal(cents, currency)}</td>'
+            for cents in (tax.net_cents, tax.tax_cents, tax.gross_cents)
         )
         + "</tr>"
         for tax in taxes
     )
-    head = "<tr><th>Rate</th><th>Net</th><th>Tax</th><th>Gross</th></tr>"
+    head = f"<tr><th>Rate</th><th>Net</th><th>Tax</th><th>Gross {currency}</th></tr>"
     return f'<table class="taxes">{head}{rows}</table>\n' if rows else ""
 
 

@@ -1,0 +1,80 @@
+"""Films: MP4 (or any file PyAV opens) as a camera's pictures with their times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.error import FFmpegError
+
+from openaisle.errors import Problem
+from openaisle.messages import NANOSECONDS, VideoFrame
+from openaisle.store.schema import CameraSpec
+
+_CUT_FIX = "export or copy the film again"
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A film that can be opened: the camera it belongs to and the instant of its first picture."""
+
+    path: Path
+    camera: CameraSpec
+    start_ns: int
+    end_ns: int  # as its header says
+    pictures: int  # as its header says, 0 = it does not say
+
+
+def probe(path: Path, camera: CameraSpec, start_ns: int, problems: list[Problem]) -> Film | None:
+    """Open a film and hold it against its camera; None when it is of no use."""
+    place = f"camera {camera.id}"
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                problems.append(Problem(str(path), place, "has no video stream", _CUT_FIX))
+                return None
+            stream = container.streams.video[0]
+            width, height = stream.codec_context.width, stream.codec_context.height
+            duration_ns = round((container.duration or 0) / av.time_base * NANOSECONDS)
+            pictures = stream.frames
+    except (FFmpegError, OSError) as error:
+        what = "is missing" if not path.exists() else f"cannot be opened as a film ({error.strerror or error})"
+        problems.append(Problem(str(path), place, what, _CUT_FIX))
+        return None
+    if (width, height) != (camera.width_px, camera.height_px):
+        wanted = f"{camera.width_px}x{camera.height_px}"
+        what = f"is {width}x{height}, but the store says {wanted}"
+        problems.append(Problem(str(path), place, what, f"scale the film to {wanted}, or correct store.yaml"))
+        return None
+    return Film(path, camera, start_ns, start_ns + duration_ns, pictures)
+
+
+def read_film(film: Film, problems: list[Problem]) -> Iterator[VideoFrame]:
+    """The film's pictures at no more than the camera's rate; damage is appended to `problems` and ends the film."""
+    interval_ns = NANOSECONDS / film.camera.fps
+    decoded = 0
+    next_ns = float(film.start_ns)
+    first_s: float | None = None
+    try:
+        with av.open(str(film.path)) as container:
+            stream = container.streams.video[0]
+            for picture in container.decode(stream):
+                decoded += 1
+                seconds = decoded / film.camera.fps if picture.time is None else float(picture.time)
+                first_s = seconds if first_s is None else first_s
+                time_ns = film.start_ns + round((seconds - first_s) * NANOSECONDS)
+                if time_ns < next_ns - interval_ns / 4:
+                    continue  # the film has more pictures than the store's camera
+                next_ns = max(next_ns + interval_ns, time_ns + interval_ns / 2)
+                rgb = picture.reformat(format="rgb24").to_ndarray().astype(np.uint8, copy=False)
+                yield VideoFrame(film.camera.id, time_ns, rgb)
+    except (FFmpegError, OSError) as error:
+        what = f"is damaged after {decoded} pictures ({error.strerror or error})"
+        problems.append(Problem(str(film.path), f"picture {decoded}", what, _CUT_FIX))
+        return
+    if decoded == 0 or decoded < film.pictures:
+        what = f"was cut short: {decoded} of {film.pictures} pictures" if film.pictures else "holds no picture"
+        problems.append(Problem(str(film.path), f"picture {decoded}", what, _CUT_FIX))

@@ -6,7 +6,7 @@ FRAMES video frames (5 Hz) around the tick. Built the same way from true geometr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,11 @@ def lane_table(store: Store) -> LaneTable:
         np.array([lane.world_from_lane[2, 3] for lane in store.lanes], dtype=np.float32),
         scale, shared, store.lane_product, unit_grams(store),
     )  # fmt: skip
+
+
+def without_scales(table: LaneTable) -> LaneTable:
+    """The same lanes with no scale anywhere."""
+    return replace(table, scale=np.full_like(table.scale, -1), shared=np.zeros_like(table.shared))
 
 
 @dataclass(frozen=True)

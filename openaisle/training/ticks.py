@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,11 @@ from openaisle.tokens.journey import (
     FRAMES,
     KINDS,
     Candidate,
-    LaneTable,
     RecentEvent,
     TickFeatures,
     TrackWindow,
     tick_features,
+    without_scales,
 )
 from openaisle.tokens.padding import pad_ticks
 from openaisle.tokens.scales import HISTORY, HISTORY_S, RATE_HZ, scale_window
@@ -49,6 +49,11 @@ class Noise:
     corrupt: float = 0.06  # share of basket entries and recent events that are wrong
     no_scales: float = 0.08  # share of ticks without scales
     no_looks: float = 0.4  # share of ticks without held / activity / product evidence
+
+
+def first_frame(tick_s: float) -> int:
+    """First video frame of a tick's window: the last of FRAMES ends at most 1.5 s after the tick's start."""
+    return int(np.ceil((tick_s - 1.0) * FRAME_HZ - 1e-6))
 
 
 def people_in(record: JourneyRecord, frame: int) -> NDArray[np.int64]:
@@ -166,11 +171,6 @@ def targets_at(record: JourneyRecord, tick_s: float, people: NDArray[np.int64], 
     )
 
 
-def without_scales(table: LaneTable) -> LaneTable:
-    """The same lanes with no scale anywhere."""
-    return replace(table, scale=np.full_like(table.scale, -1), shared=np.zeros_like(table.shared))
-
-
 def sample_tick(record: JourneyRecord, noise: Noise, rng: np.random.Generator) -> tuple[TickFeatures, Target] | None:
     """A random tick of a record, most of them near an event; None when nobody is there or nothing happens."""
     length_s = record.floor.shape[1] / FRAME_HZ
@@ -178,8 +178,8 @@ def sample_tick(record: JourneyRecord, noise: Noise, rng: np.random.Generator) -
         tick_s = record.events[rng.integers(len(record.events)), 0] / 1000 - rng.uniform(-1.5, 2.0)
     else:
         tick_s = rng.uniform(0, length_s)
-    tick_s = float(np.clip(round(tick_s * FRAME_HZ) / FRAME_HZ, 0, length_s))
-    frame = round((tick_s - 1.0) * FRAME_HZ)
+    tick_s = float(np.clip(round(tick_s * RATE_HZ) / RATE_HZ, 0, length_s))
+    frame = first_frame(tick_s)
     people = people_in(record, frame)
     if not len(people):
         return None

@@ -1,0 +1,434 @@
+"""step(): the one place where tokens, predictor and receipts meet; pure, and the same for live, replay and tests.
+
+In: a tick of synchronised inputs and a state. Out: the next state and the receipt updates. No clock, socket or
+disk inside; the predictor is an argument. `run` folds step over a stream of messages.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openaisle.messages import NANOSECONDS, GateEvent
+from openaisle.predictor import Arrays, Predictor, TickView, VisualTokens, WrittenEvent
+from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record, update_of
+from openaisle.receipts.events import Evidence, LedgerEvent
+from openaisle.receipts.ledger import Ledger, fold
+from openaisle.receipts.pricing import Receipt, price
+from openaisle.store.store import Store
+from openaisle.tokens.catalogue import picture_stack
+from openaisle.tokens.journey import (
+    ACTIVITIES,
+    FRAME_HZ,
+    FRAMES,
+    KINDS,
+    Candidate,
+    LaneTable,
+    RecentEvent,
+    TrackWindow,
+    lane_table,
+    tick_features,
+    without_scales,
+)
+from openaisle.tokens.patches import GateState, Patches, absorb, gate
+from openaisle.tokens.rays import RayTable, ray_table
+from openaisle.tokens.scales import HISTORY, RATE_HZ, scale_window
+from openaisle.tokens.tick import Sensed, Tick, Ticker
+from openaisle.tracking import Births, claim_exits, enter, find_unclaimed
+
+RECENT_TICKS = 3  # how long the decoder sees what it wrote
+HAND_OVER_M = 1.4  # two people this close may hand something over although no lane is active
+HALF_SECOND_NS = NANOSECONDS // 2
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Constants of a run: the store as tables and the catalogue as vectors."""
+
+    store: Store
+    table: LaneTable
+    rays: tuple[RayTable, ...]
+    camera_index: Mapping[str, int]
+    embeddings: Float32
+    video: bool = True
+    scales: bool = True
+
+
+@dataclass(frozen=True)
+class Shopper:
+    """A person the memory follows."""
+
+    number: int
+    visit: str
+    entered_ns: int
+    left_ns: int = 0  # 0 = still inside
+
+
+@dataclass(frozen=True)
+class Written:
+    """An event the decoder wrote, with what later ticks must know of it."""
+
+    tick: int
+    event: WrittenEvent
+    shopper: int  # Shopper.number
+
+
+@dataclass(frozen=True)
+class Track:
+    """Where a shopper is, for those who draw."""
+
+    number: int
+    visit: str
+    floor_m: Float32  # [2]
+    head_m: Float32  # [3]
+    hands_m: Float32  # [2, 3]
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that lasts from tick to tick."""
+
+    gates: tuple[GateState, ...]
+    memory: Arrays  # rows as shoppers
+    shoppers: tuple[Shopper, ...] = ()
+    window: tuple[Arrays, ...] = ()  # the last FRAMES slots: memory rows by shopper number
+    grams: Float32 = field(default_factory=lambda: np.zeros((0, HISTORY), dtype=np.float32))
+    ledger: Ledger = field(default_factory=Ledger)
+    lying: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)  # (lane, product) → units, tick
+    recent: tuple[Written, ...] = ()
+    births: Births = field(default_factory=Births)
+    finished: Mapping[str, int] = field(default_factory=dict)  # visit → when its receipt became final
+    entered: int = 0
+
+
+@dataclass(frozen=True)
+class ReceiptUpdate:
+    """A change of one visit's receipt."""
+
+    visit: str
+    update: Update
+    receipt: Receipt
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one tick brought."""
+
+    time_ns: int  # stream time at which it was known
+    tick: Tick
+    updates: tuple[ReceiptUpdate, ...]
+    tracks: tuple[Track, ...]
+    receipts: Mapping[str, Receipt]  # of all visits so far
+    finished: Mapping[str, int]
+    compute_s: float = 0.0
+
+
+def set_up(store: Store, predictor: Predictor, *, video: bool = True, scales: bool = True) -> tuple[Setup, State]:
+    """Constants and the empty state of a run."""
+    table = lane_table(store)
+    rays = tuple(ray_table(camera) for camera in store.cameras)
+    names = {camera.id: i for i, camera in enumerate(store.cameras)}
+    embeddings = predictor.embed_catalogue(picture_stack(store))
+    setup = Setup(store, table if scales else without_scales(table), rays, names, embeddings, video, scales)
+    rows = np.full((len(store.spec.scales) if scales else 0, HISTORY), np.nan, dtype=np.float32)
+    nobody = predictor.place(np.zeros((0, 2), dtype=np.float32), 0.4)
+    return setup, State(tuple(GateState() for _ in rays), nobody, grams=rows)
+
+
+def step(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
+    """One tick: see, follow, weigh, write, charge."""
+    state = replace(state, grams=roll(state.grams, tick) if setup.scales else state.grams)
+    state = follow(state, tick, predictor, setup)
+    events, state = write(state, tick, predictor, setup)
+    state, updates = charge(state, tick, events, setup)
+    return finish(state, tick), updates
+
+
+def roll(grams: Float32, tick: Tick) -> Float32:
+    """Scale history [scales, HISTORY] with the tick's second appended."""
+    return np.concatenate([grams[:, RATE_HZ:], tick.grams], axis=1)
+
+
+def follow(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> State:
+    """Video: gate, look, and carry the memory over the tick's slots; gates open and close visits."""
+    gates, slots, patches = see(state.gates, tick, setup)
+    votes = predictor.look(slots)
+    state = replace(state, gates=renew(gates, patches, votes))
+    arrivals = [(tick.slot(event.time_ns), event) for event in tick.gates if event.kind == "entry"]
+    for slot in range(FRAME_HZ):
+        coming = [event for at, event in arrivals if at == slot]
+        state = arrive(state, coming, predictor, setup)
+        if len(state.shoppers) and len(slots[slot].camera):
+            memory, attention = predictor.remember(votes[slot], state.memory, 1.0 / FRAME_HZ)
+            state = replace(state, memory=memory)
+        else:
+            attention = np.ones((len(slots[slot].camera), 1), dtype=np.float32)
+        state = find_lost(state, votes[slot], attention, tick, predictor, setup)
+        rows = {**state.memory, "number": np.array([shopper.number for shopper in state.shoppers], dtype=np.int64)}
+        state = replace(state, window=(*state.window, rows)[-FRAMES:])
+    leaving = claim_exits(setup.store, [e for e in tick.gates if e.kind == "exit"], state.memory["floor"], [s.left_ns for s in state.shoppers])
+    shoppers = tuple(replace(s, left_ns=leaving[i]) if i in leaving else s for i, s in enumerate(state.shoppers))
+    return replace(state, shoppers=shoppers)
+
+
+def see(
+    gates: tuple[GateState, ...], tick: Tick, setup: Setup
+) -> tuple[tuple[GateState, ...], list[VisualTokens], list[list[Patches]]]:
+    """Frames through the changed-patch gates; tokens by slot."""
+    states = list(gates)
+    patches: list[list[Patches]] = []
+    for frames in tick.frames:
+        found = []
+        for frame in frames if setup.video else ():
+            camera = setup.camera_index.get(frame.camera)
+            if camera is not None:
+                states[camera], seen = gate(states[camera], camera, frame.time_ns, frame.rgb)
+                found.append(seen)
+        patches.append(found)
+    return tuple(states), [visual_tokens(found, setup) for found in patches], patches
+
+
+def visual_tokens(patches: list[Patches], setup: Setup) -> VisualTokens:
+    """Patches of one slot with their rays."""
+    rays = [setup.rays[p.camera] for p in patches]
+    cells = [(p.cells[:, 0], p.cells[:, 1]) for p in patches]
+    count = [len(p.cells) for p in patches]
+
+    def join(parts: list[NDArray[np.generic]], empty: tuple[int, ...], dtype: type) -> NDArray[np.generic]:
+        return np.concatenate(parts).astype(dtype) if parts else np.zeros((0, *empty), dtype=dtype)
+
+    return VisualTokens(
+        join([p.pixels.reshape(len(p.pixels), -1) for p in patches], (768,), np.uint8),
+        join([p.background.reshape(len(p.background), -1) for p in patches], (768,), np.uint8),
+        join([r.features[c] for r, c in zip(rays, cells, strict=True)], (rays[0].features.shape[-1] if rays else 1,), np.float32),
+        join([p.cells for p in patches], (2,), np.int64),
+        join([r.anchor_m[c] for r, c in zip(rays, cells, strict=True)], (3,), np.float32),
+        join([np.broadcast_to(r.world_from_horizontal, (n, 3, 3)) for r, n in zip(rays, count, strict=True)], (3, 3), np.float32),
+        join([np.full(n, p.camera) for p, n in zip(patches, count, strict=True)], (), np.int64),
+    )  # type: ignore[arg-type]  # join keeps dtypes
+
+
+def renew(gates: tuple[GateState, ...], patches: list[list[Patches]], votes: list[Arrays]) -> tuple[GateState, ...]:
+    """Backgrounds renewed where the last frames show stillness and nobody."""
+    states = list(gates)
+    last: dict[int, tuple[Patches, Float32]] = {}
+    for found, vote in zip(patches, votes, strict=True):
+        first = 0
+        for p in found:
+            last[p.camera] = (p, vote["person"][first : first + len(p.cells)].astype(np.float32))
+            first += len(p.cells)
+    for camera, (p, person) in last.items():
+        states[camera] = absorb(states[camera], p, person)
+    return tuple(states)
+
+
+def arrive(state: State, coming: list[GateEvent], predictor: Predictor, setup: Setup) -> State:
+    """New memory rows for people who just came through a gate."""
+    for event in coming:
+        state = add_shopper(state, enter(setup.store, event.gate), event.visit, event.time_ns, predictor)
+    return state
+
+
+def add_shopper(state: State, floor_m: Float32, visit: str, time_ns: int, predictor: Predictor) -> State:
+    """The state with one more shopper."""
+    fresh = predictor.place(floor_m[None].astype(np.float32), 0.4)
+    memory = {k: np.concatenate([state.memory[k], fresh[k]]) for k in fresh}
+    shopper = Shopper(state.entered, visit or f"visit-{state.entered + 1}", time_ns)
+    return replace(state, memory=memory, shoppers=(*state.shoppers, shopper), entered=state.entered + 1)
+
+
+def find_lost(state: State, votes: Arrays, attention: Float32, tick: Tick, predictor: Predictor, setup: Setup) -> State:
+    """People whom no query claims: a lost query moves there, or (in a store without gate messages) a visit begins."""
+    births, found = find_unclaimed(state.births, votes, attention, state.memory, setup.store)
+    if tick.gates and not births.gates_speak:
+        births = replace(births, gates_speak=True)
+    state = replace(state, births=births)
+    if found is None:
+        return state
+    if found.query >= 0:
+        memory = dict(state.memory)
+        fresh = predictor.place(found.floor_m[None], 0.3)
+        for name in ("floor", "floor_variance", "velocity", "hands", "hand_variance", "head"):
+            memory[name] = memory[name].copy()
+            memory[name][found.query] = fresh[name][0]
+        return replace(state, memory=memory)
+    if not births.gates_speak:
+        return add_shopper(state, found.floor_m, "", tick.time_ns, predictor)
+    return state
+
+
+def track_window(state: State) -> TrackWindow:
+    """The last FRAMES slots of everybody in the memory; slots before somebody came are not valid."""
+    people = len(state.shoppers)
+    width = state.memory["product"].shape[-1]
+    f32 = np.float32
+    out = TrackWindow(
+        np.zeros((people, FRAMES, 2), f32), np.full((people, FRAMES), 1.5, f32), np.zeros((people, FRAMES, 2, 3), f32),
+        np.full((people, FRAMES, 2), 1.5, f32), np.zeros((people, FRAMES, 2), f32), np.zeros((people, FRAMES, ACTIVITIES), f32),
+        np.zeros((people, FRAMES, 2, width), f32), np.zeros((people, FRAMES), f32),
+    )  # fmt: skip
+    row_of = {shopper.number: i for i, shopper in enumerate(state.shoppers)}
+    for f, slot in enumerate(state.window, start=FRAMES - len(state.window)):
+        for i, number in enumerate(slot["number"].tolist()):
+            row = row_of.get(number)
+            if row is not None:
+                fill_slot(out, slot, (row, i, f))
+    return out
+
+
+def fill_slot(out: TrackWindow, slot: Arrays, place: tuple[int, int, int]) -> None:
+    """One shopper's memory row of one slot into the window; place is (row out, row in, frame)."""
+    row, i, f = place
+    out.floor_m[row, f], out.hands_m[row, f] = slot["floor"][i], slot["hands"][i]
+    out.floor_sd_m[row, f] = np.sqrt(np.trace(slot["floor_variance"][i]) / 2)
+    out.hand_sd_m[row, f] = np.sqrt(np.trace(slot["hand_variance"][i], axis1=-2, axis2=-1) / 3)
+    out.held[row, f], out.activity[row, f], out.product[row, f] = slot["held"][i], slot["activity"][i], slot["product"][i]
+    out.valid[row, f] = 1.0
+
+
+def candidates(state: State, tick: Tick, setup: Setup) -> tuple[Candidate, ...]:
+    """What is in the baskets (every member of a group may return a group's item) and what is known to lie wrong."""
+    out = []
+    baskets = {visit: fold(state.ledger, visit) for visit in {shopper.visit for shopper in state.shoppers}}
+    for row, shopper in enumerate(state.shoppers):
+        for line in baskets[shopper.visit].lines:
+            age = (tick.time_ns - line.time_ns) / NANOSECONDS
+            out.append(Candidate(setup.store.product_index[line.gtin], line.quantity, age, shopper=row))
+    for (lane, product), (units, since) in state.lying.items():
+        out.append(Candidate(product, units, float(tick.index - since), lane=lane))
+    return tuple(out)
+
+
+def write(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[list[WrittenEvent], State]:
+    """The receipt decoder's events for this tick, and the memory of having written them."""
+    recent = tuple(w for w in state.recent if tick.index - w.tick <= RECENT_TICKS)
+    if not state.shoppers:
+        return [], replace(state, recent=recent)
+    tracks = track_window(state)
+    row_of = {shopper.number: i for i, shopper in enumerate(state.shoppers)}
+    told = tuple(
+        RecentEvent(w.event.kind, row_of.get(w.shopper, -1), w.event.lane, w.event.product, w.event.quantity, float(tick.index - w.tick))
+        for w in recent
+    )
+    window = scale_window(state.grams)
+    features = tick_features(setup.table, window, tracks, candidates(state, tick, setup), told, setup.embeddings)
+    if not len(features.lane) and not close_together(tracks):
+        return [], replace(state, recent=recent)
+    events = predictor.write(TickView(setup.table, window, tracks, features))
+    written = tuple(Written(tick.index, event, state.shoppers[event.shopper].number) for event in events)
+    return events, replace(state, recent=(*recent, *written), lying=lie(state.lying, events, tick, setup))
+
+
+def close_together(tracks: TrackWindow) -> bool:
+    """Whether any two people could hand something over."""
+    floor = tracks.floor_m[:, -1]
+    gap = np.linalg.norm(floor[:, None] - floor[None], axis=-1) + np.eye(len(floor)) * 1e3
+    return bool(len(floor) > 1 and gap.min() < HAND_OVER_M)
+
+
+def lie(lying: Mapping[tuple[int, int], tuple[int, int]], events: list[WrittenEvent], tick: Tick, setup: Setup) -> Mapping[tuple[int, int], tuple[int, int]]:
+    """What lies in a wrong lane after these events."""
+    after = dict(lying)
+    for event in events:
+        if event.lane < 0 or setup.table.product[event.lane] == event.product:
+            continue
+        key, sign = (event.lane, event.product), 1 if KINDS[event.kind] == "return" else -1
+        units = after.get(key, (0, 0))[0] + sign * event.quantity
+        after.pop(key, None)
+        if units > 0:
+            after[key] = (units, tick.index)
+    return after
+
+
+def charge(state: State, tick: Tick, events: list[WrittenEvent], setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
+    """Events into the ledger; updates for every visit they touch."""
+    updates: list[ReceiptUpdate] = []
+    for i, event in enumerate(events):
+        entry = ledger_event(state, tick, (i, event), setup)
+        state = replace(state, ledger=state.ledger.append(entry))
+        for visit in entry.visits():
+            receipt = price(fold(state.ledger, visit), setup.store.spec, setup.store.products)
+            updates.append(ReceiptUpdate(visit, update_of(entry, visit, tick.sensed_ns), receipt))
+    return state, tuple(updates)
+
+
+def ledger_event(state: State, tick: Tick, numbered: tuple[int, WrittenEvent], setup: Setup) -> LedgerEvent:
+    """A written event with its evidence, as an entry of the ledger."""
+    i, event = numbered
+    lane = setup.store.lanes[event.lane] if event.lane >= 0 else None
+    at = lane.front_m if lane else np.append(state.memory["floor"][event.shopper], 1.0)
+    seen = [camera.id for camera in setup.store.cameras if in_view(camera.project(at), (camera.width_px, camera.height_px))]
+    scales = (setup.store.spec.scales[lane.scale].id,) if lane and lane.scale >= 0 and setup.scales else ()
+    name = lane.id if lane else ""
+    evidence = Evidence(tuple(seen), scales, tick.time_ns, tick.time_ns + NANOSECONDS, name)
+    to = state.shoppers[event.receiver].visit if event.receiver >= 0 else ""
+    kind = KINDS[event.kind]
+    assert kind in ("take", "return", "hand_over")
+    return LedgerEvent(
+        f"t{tick.index:06d}-{i}", tick.time_ns + HALF_SECOND_NS, kind,  # type: ignore[arg-type]  # checked above
+        state.shoppers[event.shopper].visit, setup.store.products[event.product].gtin, event.quantity, event.confidence,
+        lane=name, to_visit=to, evidence=evidence,
+    )  # fmt: skip
+
+
+def in_view(projected: tuple[NDArray[np.float64], NDArray[np.float64]], size_px: tuple[int, int]) -> bool:
+    """Whether a projected point lies in the picture."""
+    (u, v), depth = projected
+    return bool(depth > 0 and 0 <= u < size_px[0] and 0 <= v < size_px[1])
+
+
+def finish(state: State, tick: Tick) -> State:
+    """Visits whose last member left before the tick's end become final; their queries are dropped."""
+    end = tick.time_ns + NANOSECONDS
+    gone = [bool(s.left_ns) and s.left_ns < end for s in state.shoppers]
+    if not any(gone):
+        return state
+    keep = np.array([not g for g in gone])
+    memory = {k: v[keep] for k, v in state.memory.items()}
+    shoppers = tuple(s for s, k in zip(state.shoppers, keep, strict=True) if k)
+    inside = {s.visit for s in shoppers}
+    over = {s.visit: tick.sensed_ns for s, k in zip(state.shoppers, keep, strict=True) if not k and s.visit not in inside}
+    return replace(state, memory=memory, shoppers=shoppers, finished={**state.finished, **over})
+
+
+def run(
+    store: Store, messages: Iterable[Sensed], predictor: Predictor, *, video: bool = True, scales: bool = True
+) -> Iterator[StepResult]:
+    """Fold `step` over a stream of messages: one result per tick."""
+    setup, state = set_up(store, predictor, video=video, scales=scales)
+    receipts: dict[str, Receipt] = {}
+    for tick in Ticker(store).ticks(messages):
+        began = time.perf_counter()
+        state, updates = step(state, tick, predictor, setup)
+        compute_s = time.perf_counter() - began
+        for shopper in state.shoppers:
+            if shopper.visit not in receipts:
+                receipts[shopper.visit] = price(fold(state.ledger, shopper.visit), store.spec, store.products)
+        receipts |= {update.visit: update.receipt for update in updates}
+        m = state.memory
+        tracks = tuple(Track(s.number, s.visit, m["floor"][i], m["head"][i], m["hands"][i]) for i, s in enumerate(state.shoppers))
+        timed = tuple(replace(u, update=u.update.model_copy(update={"compute_s": compute_s})) for u in updates)
+        yield StepResult(tick.sensed_ns, tick, timed, tracks, dict(receipts), state.finished, compute_s)
+
+
+def receipts_document(results: Iterable[StepResult], recording: str, model: str) -> ReceiptsDocument:
+    """The document of a whole run: final receipts with the updates that led to them."""
+    updates: dict[str, list[Update]] = {}
+    last: StepResult | None = None
+    final_s: dict[str, float] = {}
+    for result in results:
+        for change in result.updates:
+            updates.setdefault(change.visit, []).append(change.update)
+        for visit in result.finished:
+            final_s.setdefault(visit, result.compute_s)
+        last = result
+    records: list[ReceiptRecord] = []
+    for visit, receipt in sorted((last.receipts if last else {}).items()):
+        final_ns = last.finished.get(visit) if last else None
+        records.append(receipt_record(receipt, updates.get(visit, []), final_ns, final_s.get(visit, 0.0)))
+    return ReceiptsDocument(recording=recording, model=model, receipts=records)

@@ -1,0 +1,87 @@
+"""Beginnings and ends of journeys: who came through a gate, who left, and people whom no query claims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openaisle.messages import GateEvent
+from openaisle.predictor import Arrays
+from openaisle.store.store import Store
+
+EXIT_M = 1.2  # a person this close to a gate may have triggered it
+CLUSTER_M = 0.5
+UNCLAIMED_MASS = 5.0  # tokens of a person that nobody claims
+UNCLAIMED_SLOTS = 4  # for so many slots in a row
+LOST_MASS = 0.7  # a query with fewer tokens is lost
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Births:
+    """Memory of unclaimed people."""
+
+    gates_speak: bool = False  # this store's gates send messages
+    slots: int = 0  # for how many slots somebody has been unclaimed
+    floor_m: tuple[float, float] = (0.0, 0.0)
+    lost: tuple[int, ...] = ()  # slots each query has been lost for
+
+
+@dataclass(frozen=True)
+class Found:
+    """A person nobody claims: at a place, to be followed by a lost query (or -1)."""
+
+    floor_m: Float32
+    query: int
+
+
+def gate_middle(store: Store, gate: str) -> Float32:
+    """Middle [2] of a gate; the first gate when the name is unknown."""
+    spec = next((g for g in store.spec.gates if g.id == gate), store.spec.gates[0])
+    return (np.array(spec.a_m, dtype=np.float32) + np.array(spec.b_m, dtype=np.float32)) / 2
+
+
+def enter(store: Store, gate: str) -> Float32:
+    """Where somebody stands who just triggered an entry gate."""
+    return gate_middle(store, gate)
+
+
+def claim_exits(store: Store, exits: list[GateEvent], floor_m: Float32, left_ns: list[int]) -> dict[int, int]:
+    """Row → time for people who left: each exit takes the nearest person who is still inside."""
+    out: dict[int, int] = {}
+    for event in exits:
+        distance = np.linalg.norm(floor_m - gate_middle(store, event.gate), axis=-1) if len(floor_m) else np.zeros(0)
+        free = [i for i in range(len(floor_m)) if not left_ns[i] and i not in out]
+        if free:
+            out[min(free, key=lambda i: float(distance[i]))] = event.time_ns
+    return out
+
+
+def find_unclaimed(births: Births, votes: Arrays, attention: Float32, memory: Arrays, store: Store) -> tuple[Births, Found | None]:
+    """Watch tokens that belong to a person but to no query; after some slots, say where and which query is lost."""
+    mass = memory["mass"]
+    before = births.lost if len(births.lost) == len(mass) else (0,) * len(mass)
+    lost = tuple(n + 1 if m < LOST_MASS else 0 for n, m in zip(before, mass.tolist(), strict=True))
+    births = replace(births, lost=lost)
+    weight = votes["person"] * attention[:, -1]
+    if weight.sum() < UNCLAIMED_MASS:
+        return replace(births, slots=0), None
+    place = votes["floor_mean"]
+    seed = place[int(np.argmax(weight))]
+    for _ in range(3):  # mean shift to the middle of the strongest cluster
+        near = weight * (np.linalg.norm(place - seed, axis=-1) < CLUSTER_M)
+        if near.sum() <= 0:
+            return replace(births, slots=0), None
+        seed = (near[:, None] * place).sum(0) / near.sum()
+    if near.sum() < UNCLAIMED_MASS:
+        return replace(births, slots=0), None
+    moved = np.linalg.norm(seed - np.array(births.floor_m)) > 2 * CLUSTER_M
+    births = replace(births, slots=1 if moved else births.slots + 1, floor_m=(float(seed[0]), float(seed[1])))
+    if births.slots < UNCLAIMED_SLOTS:
+        return births, None
+    missing = [i for i, n in enumerate(lost) if n >= UNCLAIMED_SLOTS]
+    looks = (near[:, None] * votes["appearance"]).sum(0)
+    best = max(missing, key=lambda i: float(memory["appearance"][i] @ looks), default=-1)
+    return replace(births, slots=0), Found(seed.astype(np.float32), best)

@@ -95,6 +95,11 @@ def test_n_for_a_price_takes_the_dearest_units() -> None:
 def test_n_for_a_price_never_makes_it_dearer() -> None:
     dear = THREE_FOR_250.model_copy(update={"price_cents": 400})
     assert discounts({MILK: 3}, PRICES, [dear], DAY) == ()
+    pair = PromotionSpec(id="pair", kind="n_for_price", gtins=(SOAP, MILK), quantity=2, price_cents=300)
+    # two soaps for 300 save 600; the two milks (218) stay as they are
+    assert [(d.gtin, d.quantity, d.cents) for d in discounts({SOAP: 2, MILK: 2}, PRICES, [pair], DAY)] == [
+        (SOAP, 2, 600)
+    ]
 
 
 def test_percent_off_rounds_half_a_cent_up() -> None:

@@ -1,1 +1,1 @@
-"""Importers: other formats become recordings, a module each. In: a foreign folder. Out: a recording. Never: half of one."""
+"""Importers: other formats become recordings, a module each. In: a foreign folder. Out: a recording, or nothing."""

@@ -48,6 +48,9 @@ def fill_gaps(rows: Float32) -> tuple[Float32, Float32]:
 
 def scale_window(history: Float32) -> ScaleWindow:
     """Features of scales around a tick from history [C, HISTORY] grams (NaN = no reading)."""
+    if not len(history):
+        none = np.zeros(0, dtype=np.float32)
+        return ScaleWindow(np.zeros((0, WINDOW), dtype=np.float32), none, none, none, none, none)
     rows, missing = fill_gaps(history)
     past = rows[:, : HISTORY - WINDOW]
     segments = past.reshape(len(rows), -1, SEGMENT)

@@ -47,7 +47,7 @@ class Projection:
         bend = 1 - 0.00669437999014 * sine * sine  # WGS 84 first eccentricity squared
         east = 6378137.0 / np.sqrt(bend) * np.cos(np.deg2rad(self.latitude))
         north = 6378137.0 * (1 - 0.00669437999014) / bend**1.5
-        return np.deg2rad(np.array([east, north]))
+        return np.asarray(np.deg2rad([east, north]))
 
     def degrees(self, points_m: ArrayLike) -> list[list[float]]:
         """Points [n, 2] in metres to [[longitude, latitude], ...]."""
@@ -83,7 +83,7 @@ def _archive(store: Store, where: Projection) -> dict[str, object]:
     building, level, address = (_id(spec, part) for part in ("building", "level", "address"))
     name = {"en": spec.name}
     plain = {"restriction": None, "name": name, "alt_name": None, "display_point": None}
-    rest = spec.model_dump(mode="json", exclude={"floor_m", "gates", "fixtures", "cameras"})
+    rest = spec.model_dump(mode="json", exclude={"floor_m", "gates", "fixtures", "cameras", "promotions"})
     features: dict[str, list[object]] = {
         "address": [_feature(address, "address", None, {
             "address": spec.name, "unit": None, "locality": "unknown", "province": None, "country": "ZZ",
@@ -196,11 +196,12 @@ class _Collection(BaseModel):
     features: list[_Feature]
 
 
-def import_imdf(source: str | Path, currency: str = "EUR", time_zone: str = "UTC") -> StoreSpec:
-    """Read an IMDF folder or zip as store.yaml; raises StoreError.
+def import_imdf(source: str | Path, currency: str = "EUR", time_zone: str = "UTC") -> Store:
+    """Read an IMDF folder or zip as a store without products; raises StoreError.
 
-    From an archive of ours everything comes back. From another program's come the floor of the lowest level not
-    below ground, its pedestrian openings as gates and its fixtures as rectangles without shelves, 1.4 m high.
+    From an archive of ours all of store.yaml comes back, but for the promotions, which need products. From another
+    program's come the floor of the lowest level not below ground, its pedestrian openings as gates and its
+    fixtures as rectangles without shelves, 1.4 m high.
     """
     read = _reader(Path(source))
     ours = read("manifest.json").get("openaisle")
@@ -223,7 +224,7 @@ def import_imdf(source: str | Path, currency: str = "EUR", time_zone: str = "UTC
     floor = _counter_clockwise([(float(x), float(y)) for x, y in where.metres(ring)])
     here = {"floor_m": floor, "gates": gates, "fixtures": fixtures, "cameras": cameras}
     try:
-        return StoreSpec.model_validate({**base, **here})
+        return Store(StoreSpec.model_validate({**base, **here}), (), ())
     except ValidationError as error:
         problems = [Problem(str(source), ".".join(map(str, e["loc"])), e["msg"], "correct the archive")
                     for e in error.errors()]  # fmt: skip

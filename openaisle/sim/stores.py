@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from openaisle.errors import Problem, StoreError
 from openaisle.sim.stores_cameras import place_cameras
-from openaisle.sim.stores_layout import PAINTS, PLANS, Layout, StoreKind, draw_layout
+from openaisle.sim.stores_layout import PAINTS, PLANS, Layout, Plan, StoreKind, draw_layout
 from openaisle.sim.stores_products import Drawn, product_seed
 from openaisle.sim.stores_shelves import Filling, fill, furnish, surfaces, weigh_lanes
 from openaisle.store.load import load_store
@@ -36,12 +36,17 @@ PLACES = (
 
 def generate_store(kind: StoreKind, seed: int) -> Store:
     """A random store of a kind; the same seed gives the same store, pictures included."""
+    return draw_store(PLANS[kind], seed)
+
+
+def draw_store(plan: Plan, seed: int) -> Store:
+    """A random store within a plan's bounds."""
     for attempt in range(ATTEMPTS):
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([KINDS.index(kind), seed, attempt])))
-        store = _attempt(kind, seed, rng)
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([KINDS.index(plan.kind), seed, attempt])))
+        store = _attempt(plan, seed, rng)
         if store is not None:
             return store
-    raise AssertionError(f"no walkable {kind} after {ATTEMPTS} attempts with seed {seed}")
+    raise AssertionError(f"no walkable {plan.kind} after {ATTEMPTS} attempts with seed {seed}")
 
 
 def open_store(text: str, seed: int) -> Store:
@@ -56,20 +61,20 @@ def open_store(text: str, seed: int) -> Store:
     raise StoreError([Problem(text, "store", f"there is no generator {kind!r}", f"use a store folder or {possible}")])
 
 
-def _attempt(kind: StoreKind, seed: int, rng: np.random.Generator) -> Store | None:
-    layout = draw_layout(kind, rng)
-    if not PLANS[kind].fixtures[0] <= len(layout.slots) <= PLANS[kind].fixtures[1]:
+def _attempt(plan: Plan, seed: int, rng: np.random.Generator) -> Store | None:
+    layout = draw_layout(plan, rng)
+    if not plan.fixtures[0] <= len(layout.slots) <= plan.fixtures[1]:
         return None
     empty = [surface for n, slot in enumerate(layout.slots) for surface in surfaces(n, slot, rng)]
-    filling = fill(kind, empty, seed, rng)
-    low, high = PLANS[kind].products
+    filling = fill(plan, empty, seed, rng)
+    low, high = plan.products
     if not low <= len(filling.products) <= high or len(filling.shelves) < len(layout.slots):
         return None
     fixtures = furnish(layout.slots, filling, PAINTS[int(rng.integers(len(PAINTS)))], rng)
-    bare = _assemble(kind, seed, layout, fixtures, filling, rng)
+    bare = _assemble(plan.kind, seed, layout, fixtures, filling, rng)
     if not reachable_lanes(bare, AISLE_M / 2).all():
         return None
-    count = int(rng.integers(PLANS[kind].cameras[0], PLANS[kind].cameras[1] + 1))
+    count = int(rng.integers(plan.cameras[0], plan.cameras[1] + 1))
     cameras = place_cameras(layout, fixtures, bare.lanes, count, rng)
     spec = bare.spec.model_copy(update={"cameras": cameras})
     return Store(spec, bare.products, bare.planogram, _pictures(filling.products))

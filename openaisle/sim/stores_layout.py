@@ -20,8 +20,9 @@ FixtureKind = Literal["gondola", "wall", "fridge", "table", "pegs", "counter"]
 
 @dataclass(frozen=True)
 class Plan:
-    """Bounds from which the floor plans of one kind of store are drawn; lengths in metres."""
+    """Bounds from which the stores of one kind are drawn; lengths in metres."""
 
+    kind: StoreKind
     width_m: tuple[float, float]
     length_m: tuple[float, float]
     fixtures: tuple[int, int]
@@ -33,9 +34,9 @@ class Plan:
 
 
 PLANS: dict[StoreKind, Plan] = {
-    "kiosk": Plan((3.0, 4.3), (3.5, 4.8), (2, 4), (4, 4), (30, 60), (0.9, 2.0), 1.0, 12),
-    "corner": Plan((5.0, 7.4), (5.2, 8.0), (6, 10), (6, 10), (80, 160), (1.2, 2.6), 1.3, 10),
-    "market": Plan((14.0, 20.0), (11.0, 15.0), (20, 32), (20, 28), (300, 500), (1.8, 3.2), 2.2, 8),
+    "kiosk": Plan("kiosk", (3.0, 4.3), (3.5, 4.8), (2, 4), (4, 4), (30, 60), (0.9, 2.0), 1.0, 12),
+    "corner": Plan("corner", (5.0, 7.4), (5.2, 8.0), (6, 10), (6, 10), (80, 160), (1.2, 2.6), 1.3, 10),
+    "market": Plan("market", (14.0, 20.0), (11.0, 15.0), (20, 32), (20, 28), (300, 500), (1.8, 3.2), 2.2, 8),
 }
 
 WALL_DEPTH_M = 0.5  # what the middle of the room leaves free for furniture at a wall
@@ -100,9 +101,9 @@ class Room:
         return ((0.0, 0.0), (w, 0.0), (w, y), (x, y), (x, l), (0.0, l))
 
 
-def draw_layout(kind: StoreKind, rng: np.random.Generator) -> Layout:
+def draw_layout(plan: Plan, rng: np.random.Generator) -> Layout:
     """One random floor plan; it may be too full or not walkable (stores.py checks and draws again)."""
-    plan = PLANS[kind]
+    kind = plan.kind
     room = Room(round(_between(rng, plan.width_m), 2), round(_between(rng, plan.length_m), 2))
     if kind != "kiosk" and rng.random() < 0.3:
         cut_x, cut_y = _between(rng, (0.15, 0.3)) * room.width_m, _between(rng, (0.15, 0.3)) * room.length_m
@@ -110,7 +111,7 @@ def draw_layout(kind: StoreKind, rng: np.random.Generator) -> Layout:
     gates = _gates(kind, room.width_m, rng)
     wanted = int(rng.integers(plan.fixtures[0], plan.fixtures[1] + 1, 2).max())
     pairs = max(int(wanted * 0.65 / 2), 1) if wanted > 3 else 0
-    islands = _island_slots(kind, room, pairs, rng)
+    islands = _island_slots(plan, room, pairs, rng)
     counter = _counter(room, gates, rng) if wanted - len(islands) > 2 else []
     walls = _wall_slots(plan, room, wanted - len(islands) - len(counter), rng)
     ceiling = round(float(rng.uniform(2.5, 3.2 if kind == "kiosk" else 3.5)), 2)
@@ -196,17 +197,16 @@ def _pick(choices: tuple[tuple[FixtureKind, float], ...], rng: np.random.Generat
     return choices[int(rng.choice(len(choices), p=weights / weights.sum()))][0]
 
 
-def _island_slots(kind: StoreKind, room: Room, pairs: int, rng: np.random.Generator) -> list[Slot]:
+def _island_slots(plan: Plan, room: Room, pairs: int, rng: np.random.Generator) -> list[Slot]:
     """At most `pairs` gondolas and tables in rows in the middle, aisles of at least 1 m all around."""
-    plan = PLANS[kind]
-    aisle = _between(rng, (1.0, 1.15) if kind == "kiosk" else (1.05, 1.6))
+    aisle = _between(rng, (1.0, 1.15) if plan.kind == "kiosk" else (1.05, 1.6))
     x0, x1 = WALL_DEPTH_M + aisle, room.width_m - WALL_DEPTH_M - aisle
     y0, y1 = max(plan.front_m, aisle), room.length_m - (room.cut_y_m or WALL_DEPTH_M) - aisle
     along_y = bool(rng.random() < 0.5)
     across, along = ((x0, x1), (y0, y1)) if along_y else ((y0, y1), (x0, x1))
     half = _between(rng, SIZES["gondola"][0])
     wide, long = across[1] - across[0], along[1] - along[0]
-    rows = min(int((wide + aisle) // (2 * half + aisle)), {"kiosk": 1, "corner": 2, "market": 6}[kind])
+    rows = min(int((wide + aisle) // (2 * half + aisle)), {"kiosk": 1, "corner": 2, "market": 6}[plan.kind])
     if rows < 1 or pairs < 1 or long < 0.8:
         return []
     pieces = min(max(1, int((long + aisle) // (plan.bay_m[1] * 1.1 + aisle))), pairs)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from openaisle.sim.stores_layout import PLANS, Slot, StoreKind, place
+from openaisle.sim.stores_layout import Plan, Slot, place
 from openaisle.sim.stores_products import CATEGORIES, Category, Drawn, Size, draw_family, family_range
 from openaisle.store.schema import FixtureSpec, LaneSpec, PlanogramRow, ScaleSpec, ShelfSpec
 
@@ -82,9 +82,9 @@ def _stacked(fixture: int, slot: Slot, wide: float, margin: float, rng: np.rando
     return out
 
 
-def fill(kind: StoreKind, empty: list[Surface], store_seed: int, rng: np.random.Generator) -> Filling:
+def fill(plan: Plan, empty: list[Surface], store_seed: int, rng: np.random.Generator) -> Filling:
     """Put families of products into lanes until the store has as many products as its plan asks for."""
-    low, high = PLANS[kind].products
+    low, high = plan.products
     wanted = int(rng.integers(low, high + 1))
     lanes = round(wanted * float(rng.uniform(1.05, 1.3)))
     share = lanes / sum(surface.width_m for surface in empty)
@@ -96,7 +96,7 @@ def fill(kind: StoreKind, empty: list[Surface], store_seed: int, rng: np.random.
         row = _choose(surface, count, wanted, store_seed, filling, rng)
         owed -= len(row)
         if row:
-            _lay_out(kind, surface, row, filling, rng)
+            _lay_out(plan, surface, row, filling, rng)
     return filling
 
 
@@ -151,7 +151,7 @@ def _fits(size: Size, surface: Surface) -> bool:
     return size[1] / 1000 + HEADROOM_M <= surface.clearance_m and size[2] / 1000 + 0.01 <= surface.depth_m
 
 
-def _lay_out(kind: StoreKind, surface: Surface, row: list[Drawn], filling: Filling, rng: np.random.Generator) -> None:
+def _lay_out(plan: Plan, surface: Surface, row: list[Drawn], filling: Filling, rng: np.random.Generator) -> None:
     """Lane widths, facings and capacities for one shelf."""
     needs = np.array([max(drawn.spec.width_mm / 1000 + GAP_M, MIN_LANE_M) for drawn in row])
     stretch = min(surface.width_m / float(needs.sum()) * float(rng.uniform(0.8, 1.0)), float(rng.uniform(1.3, 3.5)))
@@ -165,7 +165,7 @@ def _lay_out(kind: StoreKind, surface: Surface, row: list[Drawn], filling: Filli
         lanes.append(lane)
         facings = max(1, min(MOST_FACINGS, int((width - 0.01) / (drawn.spec.width_mm / 1000 + 0.008))))
         deep = max(1, int(surface.depth_m / (drawn.spec.depth_mm / 1000 + 0.006)))
-        capacity = max(facings, min(facings * deep, PLANS[kind].units))
+        capacity = max(facings, min(facings * deep, plan.units))
         filling.planogram.append(PlanogramRow(
             lane=f"f{surface.fixture + 1}.{surface.id}.{lane.id}", gtin=drawn.spec.gtin, facings=facings,
             capacity=capacity,

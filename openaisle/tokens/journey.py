@@ -17,7 +17,7 @@ from openaisle.tokens.scales import RATE_HZ, WINDOW, ScaleWindow
 
 FRAME_HZ = 5
 FRAMES = 12  # [tick - 1.0 s, tick + 1.4 s)
-MAX_LANES = 20
+MAX_LANES = 14
 NEAR_M = 0.40  # a hand this close to a lane's opening makes the lane worth looking at
 ACTIVITIES = 8
 LANE_FEATURES = 2 * WINDOW + 14

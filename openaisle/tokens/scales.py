@@ -30,7 +30,7 @@ class ScaleWindow:
     start_grams: Float32  # [C] level at the start minus the last quiet level
     noise_grams: Float32  # [C] standard deviation when quiet
     missing: Float32  # [C] share of samples without a reading in the window
-    activity: Float32  # [C] largest |delta| or |step| in units of four noises or 4 g, whichever is larger
+    activity: Float32  # [C] largest |delta| (over a quarter second) or |step| in units of 2.5 noises or 3 g, whichever is larger
 
 
 def fill_gaps(rows: Float32) -> tuple[Float32, Float32]:
@@ -63,8 +63,9 @@ def scale_window(history: Float32) -> ScaleWindow:
     delta = rows[:, HISTORY - WINDOW :] - start[:, None]
     end = np.median(rows[:, -7:], axis=1)
     step = end - quiet_level
-    floor = np.maximum(4.0, 4.0 * noise)
-    activity = np.maximum(np.abs(delta).max(1), np.abs(step)) / floor
+    # a quarter second's mean has less than half the noise of a sample
+    smooth = delta.reshape(len(rows), -1, RATE_HZ // 4).mean(-1)
+    activity = np.maximum(np.abs(smooth).max(1), np.abs(step)) / np.maximum(3.0, 2.5 * noise)
     f32 = np.float32
     return ScaleWindow(
         delta.astype(f32), step.astype(f32), (start - quiet_level).astype(f32), noise.astype(f32), missing, activity.astype(f32)

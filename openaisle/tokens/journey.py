@@ -214,7 +214,7 @@ def pair_features(
         shown = window.delta_grams[table.scale[lane]] * (table.scale[lane] >= 0)[:, None]
     else:
         shown = np.zeros((lanes, WINDOW), dtype=np.float32)
-    per_frame = asinh(shown[:, : FRAMES * (RATE_HZ // FRAME_HZ)].reshape(lanes, FRAMES, -1).mean(-1))
+    per_frame = asinh(shown[:, : FRAMES * (RATE_HZ // FRAME_HZ)].reshape(lanes, FRAMES, RATE_HZ // FRAME_HZ).mean(-1))
     valid = tracks.valid[:, None, :, None]
     frames = np.concatenate(
         [

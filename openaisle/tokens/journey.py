@@ -198,7 +198,7 @@ def shopper_features(tracks: TrackWindow, items: NDArray[np.int32]) -> Float32:
     frames = np.concatenate(parts, axis=-1) * tracks.valid[..., None]
     count = len(frames)
     extra = np.stack([np.log1p(items), tracks.valid.mean(1)], axis=-1) if count else np.zeros((0, 2))
-    return np.concatenate([frames.reshape(count, -1), extra], axis=1).astype(np.float32)
+    return np.concatenate([frames.reshape(count, SHOPPER_FEATURES - 2), extra], axis=1).astype(np.float32)
 
 
 def pair_features(
@@ -226,7 +226,7 @@ def pair_features(
         ],
         axis=-1,
     )
-    return np.concatenate([(frames * valid).reshape(shoppers, lanes, -1), match], axis=-1).astype(np.float32)
+    return np.concatenate([(frames * valid).reshape(shoppers, lanes, PAIR_FEATURES - 2), match], axis=-1).astype(np.float32)
 
 
 def _rows(table: LaneTable, lane: NDArray[np.int32]) -> LaneTable:

@@ -8,8 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from openaisle.sim.packaging import Image
+from openaisle.sim.render.build import SceneBuilder, noise_texture
 from openaisle.sim.render.meshes import MeshBuilder
+from openaisle.sim.world import FIXTURE_ID
+from openaisle.store.geometry import yaw_transform
 from openaisle.store.schema import FixtureSpec
+from openaisle.store.store import Store, world_from_fixture
 
 BOARD_M = 0.025
 PANEL_M = 0.03
@@ -132,3 +137,43 @@ def leaf_frame(mesh: MeshBuilder, sign: float, width: float, height: float, meta
         handle = z0 == height * 0.4
         y0, y1 = (-LEAF_M - 0.04, -LEAF_M) if handle else (-LEAF_M, 0.0)
         mesh.box((min(sign * x0, sign * x1), y0, z0), (max(sign * x0, sign * x1), y1, z1), metal)
+
+
+def add_fixtures(build: SceneBuilder, store: Store, rng: np.random.Generator) -> list[tuple[int, int, Leaf]]:
+    """Add all fixtures and their door leaves; returns object, fixture and leaf of each leaf."""
+    leaves = []
+    metal = build.add_texture(noise_texture(rng, (150, 152, 156), 4.0))
+    rail = build.add_texture(rail_texture(rng))
+    for f, fixture in enumerate(store.spec.fixtures):
+        body = np.array(fixture.colour)
+        materials = Materials(
+            body=build.add_texture(noise_texture(rng, tuple(body), 3.0)),
+            board=build.add_texture(noise_texture(rng, tuple(np.clip(body * 0.6 + 90, 0, 245)), 3.0)),
+            metal=metal,
+            rail=rail,
+            holes=build.add_texture(hole_texture(body)),
+        )
+        pose = world_from_fixture(fixture)
+        build.add_object(fixture_mesh(fixture, materials), FIXTURE_ID + f, pose)
+        for leaf in door_leaves(fixture, materials):
+            hinge = pose @ yaw_transform(leaf.hinge_m[0], leaf.hinge_m[1], 0.0, 0.0)
+            leaves.append((build.add_object(leaf.mesh, FIXTURE_ID + f, hinge), f, leaf))
+    return leaves
+
+
+def rail_texture(rng: np.random.Generator) -> Image:
+    """Price rail: 64x16 texels, one tag in a repeat of 16 cm."""
+    image = np.empty((16, 64, 3), np.uint8)
+    image[:] = rng.integers(120, 240, 3)
+    image[3:13, 18:46] = (244, 244, 238)
+    image[5:8, 21:30] = 60
+    image[6:11, 33:43] = 25
+    return image
+
+
+def hole_texture(body: NDArray[np.int64]) -> Image:
+    """Perforated peg board: 64x64 texels for half a metre."""
+    image = np.empty((64, 64, 3), np.uint8)
+    image[:] = body
+    image[2::6, 2::6] = image[0, 0] // 3
+    return image

@@ -1,4 +1,4 @@
-"""From a sharp picture to a camera's: dirty tiles, blur, contact shadows, downsampling and sensor noise."""
+"""From a sharp picture to a camera's: dirty tiles, 2x2 downsampling, lens blur and sensor noise."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.sim.render.jit import kernel
-from openaisle.sim.render.raster import Target
-from openaisle.sim.render.rays import Rays
-from openaisle.sim.render.shade import Look
+from openaisle.sim.render.raster import NOTHING, Canvas
 
-TILE = 16
+TILE = 16  # pixels; pictures are patched tile by tile
 NOISE_LENGTH = 1 << 20
 NOISE_UNIT = 32  # table values a standard deviation
 
@@ -21,93 +19,117 @@ def noise_table(seed: int) -> NDArray[np.int8]:
     return np.clip(np.rint(rng.standard_normal(NOISE_LENGTH, np.float32) * NOISE_UNIT), -127, 127).astype(np.int8)
 
 
-@kernel
-def mark(tiles: NDArray[np.bool_], u0: int, u1: int, v0: int, v1: int) -> None:
-    """Mark the tiles that a pixel box, widened by the reach of the blur, touches."""
-    if u0 > u1 or v0 > v1:
-        return
-    for row in range(max(0, (v0 - 2) // TILE), min(tiles.shape[0] - 1, (v1 + 2) // TILE) + 1):
-        for column in range(max(0, (u0 - 2) // TILE), min(tiles.shape[1] - 1, (u1 + 2) // TILE) + 1):
-            tiles[row, column] = True
+def noise_key(seed: int, camera_index: int, time_ns: int) -> int:
+    """A number below 2**62 that differs between pictures (mixed as in SplitMix64)."""
+    mixed = (seed * 0x9E3779B97F4A7C15 + camera_index * 0xBF58476D1CE4E5B9 + time_ns * 0x94D049BB133111EB) & (2**64 - 1)
+    mixed ^= mixed >> 31
+    return (mixed * 0xD6E8FEB86659FD93 & (2**64 - 1)) >> 2
 
 
 @kernel
-def mark_boxes(tiles: NDArray[np.bool_], boxes: NDArray[np.int32]) -> None:
-    """Mark the tiles of all boxes [n, 4]."""
+def mark(tiles: NDArray[np.bool_], boxes: NDArray[np.int32]) -> None:
+    """Mark the tiles that pixel boxes [n, 4], widened by the reach of the blur, touch."""
     for b in range(len(boxes)):
-        mark(tiles, boxes[b, 0], boxes[b, 1], boxes[b, 2], boxes[b, 3])
+        u0, u1, v0, v1 = boxes[b, 0], boxes[b, 1], boxes[b, 2], boxes[b, 3]
+        if u0 > u1 or v0 > v1:
+            continue
+        for row in range(max(0, (v0 - 2) // TILE), min(tiles.shape[0] - 1, (v1 + 2) // TILE) + 1):
+            for column in range(max(0, (u0 - 2) // TILE), min(tiles.shape[1] - 1, (u1 + 2) // TILE) + 1):
+                tiles[row, column] = True
 
 
 @kernel
-def restore_tiles(tiles: NDArray[np.bool_], depth: NDArray[np.float32], rgb: NDArray[np.uint8], target: Target, out: NDArray[np.uint8]) -> None:
-    """Copy the static layer into the working buffers at dirty tiles and one pixel around them."""
-    height, width = depth.shape
+def restore(tiles: NDArray[np.bool_], still: Canvas, work: Canvas, tile: int) -> None:
+    """Copy the still picture into the working canvas at dirty tiles and one pixel around them."""
+    height, width = still.depth.shape
+    still_rgb, work_rgb = still.rgb.reshape(height, 3 * width), work.rgb.reshape(height, 3 * width)
     for row in range(tiles.shape[0]):
+        v0, v1 = max(0, row * tile - 1), min(height, row * tile + tile + 1)
         for column in range(tiles.shape[1]):
             if not tiles[row, column]:
                 continue
-            for v in range(max(0, row * TILE - 1), min(height, row * TILE + TILE + 1)):
-                for u in range(max(0, column * TILE - 1), min(width, column * TILE + TILE + 1)):
-                    target.depth[v, u] = depth[v, u]
-                    target.object[v, u] = -1
-                    out[v, u, 0], out[v, u, 1], out[v, u, 2] = rgb[v, u, 0], rgb[v, u, 1], rgb[v, u, 2]
+            u0, u1 = max(0, column * tile - 1), min(width, column * tile + tile + 1)
+            for v in range(v0, v1):
+                work.depth[v, u0:u1] = still.depth[v, u0:u1]
+                work.object[v, u0:u1] = NOTHING
+                work_rgb[v, 3 * u0 : 3 * u1] = still_rgb[v, 3 * u0 : 3 * u1]
 
 
 @kernel
-def blob_shadow(rays: Rays, look: Look, depth: NDArray[np.float32], ids: NDArray[np.int32], rgb: NDArray[np.uint8], disc: NDArray[np.float64]) -> None:
-    """Darken the floor around (x, y) with radius r: disc = x y r, then its pixel box u0 u1 v0 v1."""
-    x, y, r = disc[0], disc[1], disc[2]
-    for v in range(int(disc[5]), int(disc[6]) + 1):
-        for u in range(int(disc[3]), int(disc[4]) + 1):
-            if ids[v, u] != 1:
-                continue
-            d, rx, ry = depth[v, u], rays.x[v, u], rays.y[v, u]
-            px = look.origin[0] + d * (look.world[0, 0] * rx + look.world[0, 1] * ry + look.world[0, 2]) - x
-            py = look.origin[1] + d * (look.world[1, 0] * rx + look.world[1, 1] * ry + look.world[1, 2]) - y
-            gap2 = (px * px + py * py) / (r * r)
-            if gap2 < 1.0:
-                keep = 1.0 - 0.55 * (1.0 - gap2) * (1.0 - gap2)
-                rgb[v, u, 0] = np.uint8(rgb[v, u, 0] * keep)
-                rgb[v, u, 1] = np.uint8(rgb[v, u, 1] * keep)
-                rgb[v, u, 2] = np.uint8(rgb[v, u, 2] * keep)
-
-
-@kernel
-def blur_box(sharp: NDArray[np.uint8], out: NDArray[np.uint8], side: int, u0: int, u1: int, v0: int, v1: int) -> None:
-    """3x3 blur of a pixel box (inclusive), separable weights side, 256 - 2 side, side over 256; edges repeat."""
+def blur(sharp: NDArray[np.uint8], out: NDArray[np.uint8], side: int, box: tuple[int, int, int, int]) -> None:
+    """3x3 blur of a pixel box (u0, u1, v0, v1 inclusive) with weights side, 256 - 2 side, side over 256; edges repeat."""
     height, width = sharp.shape[:2]
-    middle = 256 - 2 * side
+    u0, u1, v0, v1 = box
+    left, right = max(u0 - 1, 0), min(u1 + 1, width - 1)
+    count = 3 * (u1 - u0 + 1)
+    column = np.empty(count + 6, np.int32)  # vertically blurred row, one pixel more on either side
+    outer, inner = np.int32(side), np.int32(256 - 2 * side)
+    flat, flat_out = sharp.reshape(height, 3 * width), out.reshape(height, 3 * width)
+    start = 3 * (left - u0 + 1)  # 0, or 3 at the picture's left edge
     for v in range(v0, v1 + 1):
-        above, below = max(v - 1, 0), min(v + 1, height - 1)
-        for u in range(u0, u1 + 1):
-            left, right = max(u - 1, 0), min(u + 1, width - 1)
-            for k in range(3):
-                l = side * (sharp[above, left, k] + sharp[below, left, k]) + middle * sharp[v, left, k]
-                m = side * (sharp[above, u, k] + sharp[below, u, k]) + middle * sharp[v, u, k]
-                r = side * (sharp[above, right, k] + sharp[below, right, k]) + middle * sharp[v, right, k]
-                out[v, u, k] = np.uint8((side * (l + r) + middle * m + 32768) >> 16)
+        above, here, below = flat[max(v - 1, 0)], flat[v], flat[min(v + 1, height - 1)]
+        for i in range(3 * (right - left + 1)):
+            k = 3 * left + i
+            column[start + i] = outer * (np.int32(above[k]) + np.int32(below[k])) + inner * np.int32(here[k])
+        if start == 3:
+            column[0], column[1], column[2] = column[3], column[4], column[5]
+        if right == u1:
+            column[count + 3], column[count + 4], column[count + 5] = column[count], column[count + 1], column[count + 2]
+        target = flat_out[v, 3 * u0 : 3 * u0 + count]
+        for i in range(count):
+            total = outer * (column[i] + column[i + 6]) + inner * column[i + 3]
+            target[i] = np.uint8((total + np.int32(32768)) >> np.int32(16))
 
 
 @kernel
 def blur_tiles(tiles: NDArray[np.bool_], sharp: NDArray[np.uint8], out: NDArray[np.uint8], side: int) -> None:
-    """Blur all dirty tiles."""
+    """Blur all dirty tiles, runs of them at once."""
     height, width = sharp.shape[:2]
+    for row in range(tiles.shape[0]):
+        v0, v1 = row * TILE, min(height, row * TILE + TILE) - 1
+        column = 0
+        while column < tiles.shape[1]:
+            if not tiles[row, column]:
+                column += 1
+                continue
+            first = column
+            while column < tiles.shape[1] and tiles[row, column]:
+                column += 1
+            blur(sharp, out, side, (first * TILE, min(width, column * TILE) - 1, v0, v1))
+
+
+@kernel
+def downsample(fine: NDArray[np.uint8], out: NDArray[np.uint8], box: tuple[int, int, int, int]) -> None:
+    """Mean of 2x2 pixels over a box of out (u0, u1, v0, v1 inclusive)."""
+    u0, u1, v0, v1 = box
+    for v in range(v0, v1 + 1):
+        for u in range(u0, u1 + 1):
+            for k in range(3):
+                upper = np.int32(fine[2 * v, 2 * u, k]) + np.int32(fine[2 * v, 2 * u + 1, k])
+                lower = np.int32(fine[2 * v + 1, 2 * u, k]) + np.int32(fine[2 * v + 1, 2 * u + 1, k])
+                out[v, u, k] = np.uint8((upper + lower + np.int32(2)) >> np.int32(2))
+
+
+@kernel
+def downsample_tiles(tiles: NDArray[np.bool_], fine: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """Downsample all dirty tiles."""
+    height, width = out.shape[:2]
     for row in range(tiles.shape[0]):
         for column in range(tiles.shape[1]):
             if tiles[row, column]:
                 u1, v1 = min(width, column * TILE + TILE) - 1, min(height, row * TILE + TILE) - 1
-                blur_box(sharp, out, side, column * TILE, u1, row * TILE, v1)
+                downsample(fine, out, (column * TILE, u1, row * TILE, v1))
 
 
 @kernel
 def add_noise(picture: NDArray[np.uint8], table: NDArray[np.int8], strength: NDArray[np.int32], key: int) -> None:
-    """Add read noise (strength[0]) and shot noise (strength[1], grows with the signal), units of 1/256 sd.
+    """Add read noise (strength[0]) and shot noise (strength[1], grows with the signal), in 1/256 of a grey level.
 
     Every row takes another stretch of the table, chosen by key.
     """
     height, width = picture.shape[:2]
     flat = picture.reshape(height, width * 3)
-    read, shot = strength[0], strength[1]
+    read, shot = np.int32(strength[0]), np.int32(strength[1])
     state = np.uint64(key)
     for v in range(height):
         state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
@@ -116,5 +138,6 @@ def add_noise(picture: NDArray[np.uint8], table: NDArray[np.int8], strength: NDA
         stretch = table[offset : offset + 3 * width]
         for i in range(3 * width):
             value = np.int32(row[i])
-            noise = (np.int32(stretch[i]) * (read + ((value * shot) >> 8)) + 4096) >> 13
-            row[i] = np.uint8(min(max(value + noise, np.int32(0)), np.int32(255)))
+            amount = np.int32(stretch[i]) * (read + ((value * shot) >> np.int32(8)))
+            value += (amount + np.int32(4096)) >> np.int32(13)
+            row[i] = np.uint8(min(max(value, np.int32(0)), np.int32(255)))

@@ -6,151 +6,166 @@ A layer keeps its own record of the poses it was baked with, so a camera that is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.sim.render.imaging import blur_box
 from openaisle.sim.render.jit import kernel
-from openaisle.sim.render.raster import Objects, Target, draw_window, object_box
+from openaisle.sim.render.meshes import Meshes
+from openaisle.sim.render.raster import Canvas, Objects, draw_window, new_canvas, place_object
 from openaisle.sim.render.rays import Rays
 from openaisle.sim.render.scene import Scene
-from openaisle.sim.render.shade import Look, shade_window
+from openaisle.sim.render.shade import Eye, Models, shade_window
 
-REBAKE_SHARE = 0.4  # of the picture: with more than this to mend, everything is drawn again
-MARGIN_PX = 1
+REBAKE_SHARE = 0.5  # of the picture: with more than this to mend, everything is drawn again
+
+
+class Wanted(NamedTuple):
+    """Where everything is now: room, furniture and doors (first objects), then items."""
+
+    fixed_pose: NDArray[np.float32]  # [F, 4, 4] world_from_object
+    fixed_shown: NDArray[np.bool_]  # [F] False: drawn anew each time (open doors)
+    item_pose: NDArray[np.float32]  # [N, 4, 4]
+    item_visible: NDArray[np.bool_]  # [N]
+    item_lane: NDArray[np.int32]  # [N] -1: not in a lane, drawn anew each time
+
+
+class Shelving(NamedTuple):
+    """Ambient light in lanes."""
+
+    light: NDArray[np.float32]  # [lanes, 2] at the front and at the back
+    lane_from_world: NDArray[np.float32]  # [lanes, 4, 4]
+    depth: NDArray[np.float32]  # [lanes]
 
 
 @dataclass
 class Layer:
-    """Still part of one camera's picture at one ray grid."""
+    """Still part of one camera's picture at one resolution."""
 
-    rays: Rays
-    look: Look
+    eye: Eye
     objects: Objects
-    boxes: NDArray[np.int32]  # [O, 4] pixel boxes of the objects as baked
-    baked_pose: NDArray[np.float32]  # [O, 3, 4] world_from_object as baked (without scale)
-    target: Target
-    ids: NDArray[np.int32]  # [H, W]
-    rgb: NDArray[np.uint8]  # [H, W, 3] sharp
-    blurred: NDArray[np.uint8]  # [H, W, 3]
-    blur_side: int
-    fresh: bool = False
+    canvas: Canvas
+    fresh: bool = False  # False until drawn for the first time
 
 
-def new_layer(scene: Scene, rays: Rays, look: Look, blur_side: int) -> Layer:
-    """An empty layer; the first `bake` fills it."""
-    count, (height, width) = len(scene.template), rays.x.shape
-    objects = Objects(
-        scene.template, scene.texture, np.ones(count, np.float32), scene.id,
-        np.zeros((count, 3, 4), np.float32), np.zeros(count, np.bool_),
-    )  # fmt: skip
-    boxes = np.zeros((count, 4), np.int32)
-    boxes[:, 1] = boxes[:, 3] = -1
-    target = Target(
-        np.full((height, width), np.inf, np.float32), np.full((height, width), -1, np.int32),
-        np.full((height, width), -1, np.int32),
-    )  # fmt: skip
-    return Layer(
-        rays, look, objects, boxes, np.zeros((count, 3, 4), np.float32), target, np.zeros((height, width), np.int32),
-        np.zeros((height, width, 3), np.uint8), np.zeros((height, width, 3), np.uint8), blur_side,
-    )  # fmt: skip
+def new_layer(scene: Scene, eye: Eye) -> Layer:
+    """An empty layer; the first `mend` fills it."""
+    height, width = eye.rays.x.shape
+    return Layer(eye, scene.objects(np.arange(len(scene.template))), new_canvas(height, width))
+
+
+def grow_layer(layer: Layer, scene: Scene) -> None:
+    """Make room for the items that were added to the scene."""
+    added = scene.objects(np.arange(len(layer.objects.shown), len(scene.template)))
+    layer.objects = Objects(*(np.concatenate(pair) for pair in zip(layer.objects, added, strict=True)))
+
+
+def mend(layer: Layer, models: Models, shelving: Shelving, wanted: Wanted, colour: bool) -> NDArray[np.int32]:
+    """Bring the layer up to date; returns the pixel boxes [n, 4] that were drawn again.
+
+    Without `colour` only depth, object and triangle are kept right.
+    """
+    moved = find_moved(layer.objects, wanted)
+    if len(moved) == 0 and layer.fresh:
+        return np.zeros((0, 4), np.int32)
+    windows = place_moved(models.meshes, layer.objects, layer.eye.rays, wanted, shelving, moved)
+    height, width = layer.canvas.depth.shape
+    kept = merge(windows, int(REBAKE_SHARE * height * width)) if layer.fresh else None
+    boxes = np.array([[0, width - 1, 0, height - 1]], np.int32) if kept is None else kept
+    redraw(models, layer.objects, layer.eye, layer.canvas, boxes, colour)
+    layer.fresh = True
+    return boxes
+
+
+def merge(windows: NDArray[np.int32], limit_px: int) -> NDArray[np.int32] | None:
+    """Windows without those inside others; None when they cover more than a limit."""
+    kept: list[NDArray[np.int32]] = []
+    area = 0
+    for window in sorted(windows, key=lambda w: -int((w[1] - w[0] + 1) * (w[3] - w[2] + 1))):
+        if any(k[0] <= window[0] and window[1] <= k[1] and k[2] <= window[2] and window[3] <= k[3] for k in kept):
+            continue
+        kept.append(window)
+        area += int((window[1] - window[0] + 1) * (window[3] - window[2] + 1))
+        if area > limit_px:
+            return None
+    return np.array(kept, np.int32).reshape(-1, 4)
 
 
 @kernel
-def set_view(objects: Objects, o: int, pose: NDArray[np.float32], scale: NDArray[np.float32], camera_from_world: NDArray[np.float64]) -> None:
-    """Set an object's view matrix from its world pose [3 or 4, 4] and scale [3]."""
-    m = camera_from_world
-    for row in range(3):
-        for column in range(3):
-            total = m[row, 0] * pose[0, column] + m[row, 1] * pose[1, column] + m[row, 2] * pose[2, column]
-            objects.matrix[o, row, column] = total * scale[column]
-        total = m[row, 0] * pose[0, 3] + m[row, 1] * pose[1, 3] + m[row, 2] * pose[2, 3]
-        objects.matrix[o, row, 3] = total + m[row, 3]
-
-
-@kernel
-def changed(objects: Objects, baked: NDArray[np.float32], shown: NDArray[np.bool_], pose: NDArray[np.float32], out: NDArray[np.int32]) -> int:
-    """Objects whose baked state differs from the wanted one, into out; returns how many."""
+def find_moved(objects: Objects, wanted: Wanted) -> NDArray[np.int32]:
+    """Objects whose drawn state differs from the wanted one."""
     count = 0
-    for o in range(len(shown)):
-        differs = shown[o] != objects.shown[o]
-        if shown[o] and not differs:
+    out = np.empty(len(objects.shown), np.int32)
+    first = len(wanted.fixed_shown)
+    for o in range(len(objects.shown)):
+        if o < first:
+            shown, pose = wanted.fixed_shown[o], wanted.fixed_pose[o]
+        else:
+            shown, pose = wanted.item_visible[o - first] and wanted.item_lane[o - first] >= 0, wanted.item_pose[o - first]
+        differs = shown != objects.shown[o]
+        if shown and not differs:
             for row in range(3):
                 for column in range(4):
-                    if pose[o, row, column] != baked[o, row, column]:
-                        differs = True
+                    differs |= pose[row, column] != objects.pose[o, row, column]
         if differs:
             out[count] = o
             count += 1
-    return count
-
-
-def bake(layer: Layer, scene: Scene, camera_from_world: NDArray[np.float64], wanted: Wanted) -> None:
-    """Bring the layer up to date with the wanted still objects."""
-    moved = np.empty(len(wanted.shown), np.int32)
-    count = changed(layer.objects, layer.baked_pose, wanted.shown, wanted.pose, moved)
-    if count == 0 and layer.fresh:
-        return
-    windows = np.zeros((2 * count, 4), np.int32)
-    used = place(
-        scene.meshes, scene.corners, layer.rays, layer.objects, layer.boxes, layer.baked_pose, wanted.shown, wanted.pose,
-        wanted.light, scene.scale, camera_from_world, moved[:count], windows,
-    )  # fmt: skip
-    height, width = layer.ids.shape
-    windows = windows[:used]
-    area = int(((windows[:, 1] - windows[:, 0] + 1) * (windows[:, 3] - windows[:, 2] + 1)).sum())
-    if not layer.fresh or area > REBAKE_SHARE * height * width:
-        windows = np.array([[0, width - 1, 0, height - 1]], np.int32)
-    largest = int(np.diff(scene.meshes.vertex_start).max())
-    scratch = np.empty((largest, 3))
-    for window in windows:
-        draw_window(scene.meshes, layer.objects, layer.boxes, layer.rays, layer.target, window, scratch)
-        shade_window(scene.meshes, scene.atlas, layer.objects, layer.rays, layer.target, layer.look, layer.rgb, window)
-        write_ids(layer.target, scene.id, layer.ids, window)
-    for window in windows:
-        u0, u1 = max(window[0] - MARGIN_PX, 0), min(window[1] + MARGIN_PX, width - 1)
-        v0, v1 = max(window[2] - MARGIN_PX, 0), min(window[3] + MARGIN_PX, height - 1)
-        blur_box(layer.rgb, layer.blurred, layer.blur_side, u0, u1, v0, v1)
-    layer.fresh = True
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which objects lie still now, and where."""
-
-    shown: NDArray[np.bool_]  # [O]
-    pose: NDArray[np.float32]  # [O, 4, 4] world_from_object without scale
-    light: NDArray[np.float32]  # [O]
+    return out[:count]
 
 
 @kernel
-def place(meshes, corners, rays, objects, boxes, baked, shown, pose, light, scale, camera_from_world, moved, windows):  # type: ignore[no-untyped-def]
-    """Move objects to their wanted state; the pixel boxes they leave and enter go to windows; returns how many."""
+def place_moved(meshes: Meshes, objects: Objects, rays: Rays, wanted: Wanted, shelving: Shelving, moved: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Put objects into their wanted state; returns the pixel boxes they leave and enter."""
     used = 0
+    windows = np.empty((2 * len(moved), 4), np.int32)
+    first = len(wanted.fixed_shown)
     for k in range(len(moved)):
         o = moved[k]
-        if objects.shown[o] and boxes[o, 0] <= boxes[o, 1] and boxes[o, 2] <= boxes[o, 3]:
-            windows[used] = boxes[o]
+        box = objects.box[o]
+        if objects.shown[o] and box[0] <= box[1] and box[2] <= box[3]:
+            windows[used] = box
             used += 1
-        objects.shown[o] = shown[o]
-        if not shown[o]:
+        lane = -1
+        if o < first:
+            shown, pose = wanted.fixed_shown[o], wanted.fixed_pose[o]
+        else:
+            lane, pose = wanted.item_lane[o - first], wanted.item_pose[o - first]
+            shown = wanted.item_visible[o - first] and lane >= 0
+        objects.shown[o] = shown
+        if not shown:
             continue
-        baked[o] = pose[o, :3]
-        objects.light[o] = light[o]
-        set_view(objects, o, pose[o], scale[o], camera_from_world)
-        u0, u1, v0, v1 = object_box(meshes, objects, o, rays, corners)
-        boxes[o, 0], boxes[o, 1], boxes[o, 2], boxes[o, 3] = u0, u1, v0, v1
-        if u0 <= u1 and v0 <= v1:
-            windows[used] = boxes[o]
+        if lane >= 0:
+            objects.light[o] = lane_light(shelving, lane, pose)
+        place_object(meshes, objects, o, rays, pose)
+        if box[0] <= box[1] and box[2] <= box[3]:
+            windows[used] = box
             used += 1
-    return used
+    return windows[:used]
 
 
 @kernel
-def write_ids(target: Target, ids: NDArray[np.int32], out: NDArray[np.int32], window: NDArray[np.int32]) -> None:
-    """Instance ids of a window."""
+def lane_light(shelving: Shelving, lane: int, pose: NDArray[np.float32]) -> float:
+    """Ambient light at an item by how deep it stands in its lane."""
+    m = shelving.lane_from_world[lane]
+    inward = m[1, 0] * pose[0, 3] + m[1, 1] * pose[1, 3] + m[1, 2] * pose[2, 3] + m[1, 3]
+    share = min(max(inward / shelving.depth[lane], 0.0), 1.0)
+    return shelving.light[lane, 0] * (1.0 - share) + shelving.light[lane, 1] * share
+
+
+@kernel
+def redraw(models: Models, objects: Objects, eye: Eye, canvas: Canvas, windows: NDArray[np.int32], colour: bool) -> None:
+    """Draw windows [n, 4] anew."""
+    for k in range(len(windows)):
+        draw_window(models.meshes, objects, eye.rays, canvas, windows[k])
+        if colour:
+            shade_window(models, objects, eye, canvas, windows[k])
+
+
+@kernel
+def write_ids(canvas: Canvas, ids: NDArray[np.int32], out: NDArray[np.int32], window: NDArray[np.int32]) -> None:
+    """Instance ids of a window; 0 where there is nothing."""
     for v in range(window[2], window[3] + 1):
         for u in range(window[0], window[1] + 1):
-            o = target.object[v, u]
+            o = canvas.object[v, u]
             out[v, u] = ids[o] if o >= 0 else 0

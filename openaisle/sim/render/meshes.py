@@ -30,6 +30,8 @@ class Meshes(NamedTuple):
     texture: NDArray[np.int32]  # [T] texture index or OBJECT_TEXTURE
     vertex_start: NDArray[np.int32]  # [K + 1]
     triangle_start: NDArray[np.int32]  # [K + 1]
+    corners: NDArray[np.float32]  # [K, 2, 3] low and high corner of each template
+    work: NDArray[np.float64]  # [largest template, 3] working space: vertices in the camera frame
 
 
 class Atlas(NamedTuple):
@@ -94,15 +96,19 @@ class MeshBuilder:
 
 def concatenate(builders: list[MeshBuilder]) -> Meshes:
     """Join templates into one set of arrays."""
+    vertices = [np.array(b.vertices, np.float32).reshape(-1, 3) for b in builders]
+    counts = [len(v) for v in vertices]
     return Meshes(
-        np.concatenate([np.array(b.vertices, np.float32).reshape(-1, 3) for b in builders]),
-        np.concatenate([np.array(b.normals, np.float32).reshape(-1, 3) for b in builders]),
-        np.concatenate([np.array(b.uvs, np.float32).reshape(-1, 2) for b in builders]),
-        np.concatenate([np.array(b.lights, np.float32) for b in builders]),
-        np.concatenate([np.array(b.triangles, np.int32).reshape(-1, 3) for b in builders]),
-        np.concatenate([np.array(b.textures, np.int32) for b in builders]),
-        np.cumsum([0] + [len(b.vertices) for b in builders]).astype(np.int32),
-        np.cumsum([0] + [len(b.triangles) for b in builders]).astype(np.int32),
+        vertex=np.concatenate(vertices),
+        normal=np.concatenate([np.array(b.normals, np.float32).reshape(-1, 3) for b in builders]),
+        uv=np.concatenate([np.array(b.uvs, np.float32).reshape(-1, 2) for b in builders]),
+        light=np.concatenate([np.array(b.lights, np.float32) for b in builders]),
+        triangle=np.concatenate([np.array(b.triangles, np.int32).reshape(-1, 3) for b in builders]),
+        texture=np.concatenate([np.array(b.textures, np.int32) for b in builders]),
+        vertex_start=np.cumsum([0, *counts]).astype(np.int32),
+        triangle_start=np.cumsum([0, *(len(b.triangles) for b in builders)]).astype(np.int32),
+        corners=np.array([(v.min(axis=0), v.max(axis=0)) for v in vertices], np.float32),
+        work=np.zeros((max(counts), 3)),
     )
 
 

@@ -1,4 +1,4 @@
-"""People: capsules hit by exact rays, then shaded as cloth, skin and hair."""
+"""People: capsules hit by exact rays, then shaded as plain, striped, checked or dotted cloth."""
 
 from __future__ import annotations
 
@@ -8,59 +8,83 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.sim.render.jit import kernel
-from openaisle.sim.render.raster import Target
+from openaisle.sim.render.raster import Canvas
 from openaisle.sim.render.rays import NEAR_M, Rays, bounds
 from openaisle.sim.render.shade import Look, brightness
 from openaisle.sim.world import PERSON_ID, PERSON_STRIDE, Person
 
-CAPSULE_CODE = -2  # target.object of capsule c is CAPSULE_CODE - c
+CAPSULE_CODE = -2  # Canvas.object of capsule c is CAPSULE_CODE - c
+ZERO, ONE, TINY, NEAR = np.float32(0.0), np.float32(1.0), np.float32(1e-9), np.float32(NEAR_M)
+HALF, LARGE, FULL = np.float32(0.5), np.float32(10.0), np.float32(255.0)
+STRIPE, DOT = np.float32(1 / 0.045), np.float32(1 / 0.06)  # repeats per metre of cloth
+
+# columns of Capsules.row: end a, axis b - a, end b, radius, then constants of the intersection
+A, AXIS, B, RADIUS = 0, 3, 6, 9
+BABA, BAOA, OAOA, CYLINDER, BALL_A, BALL_B, LENGTH, SIDE, FRONT = 10, 11, 12, 13, 14, 15, 16, 17, 20
+COLUMNS = 23
 
 
 class Capsules(NamedTuple):
-    """All capsules of all people in view, camera frame."""
+    """All capsules of all people. `row`, `box` are of one camera (see `to_camera`), the rest of the snapshot."""
 
-    ends: NDArray[np.float32]  # [C, 7] ax ay az bx by bz r
-    colour: NDArray[np.uint8]  # [C, 3]
+    world: NDArray[np.float32]  # [C, 7] ax ay az bx by bz r
+    rgb: NDArray[np.uint8]  # [C, 3]
     pattern: NDArray[np.uint8]  # [C]
-    part: NDArray[np.uint8]  # [C]
     id: NDArray[np.int32]  # [C] instance id
-    forward: NDArray[np.float32]  # [C, 3] where the person faces, camera frame
-    person: NDArray[np.int32]  # [C] index into the snapshot's people
+    heading: NDArray[np.float32]  # [C, 2] cos and sin of where the person faces
+    row: NDArray[np.float32]  # [C, COLUMNS]
+    box: NDArray[np.int32]  # [C, 4] pixel box
 
 
 def gather(people: tuple[Person, ...]) -> Capsules:
     """Capsules of all people, world frame."""
-    if not people:
-        empty = np.zeros(0, np.int32)
-        return Capsules(
-            np.zeros((0, 7), np.float32), np.zeros((0, 3), np.uint8), np.zeros(0, np.uint8), np.zeros(0, np.uint8),
-            empty, np.zeros((0, 3), np.float32), empty,
-        )  # fmt: skip
     counts = [len(p.capsules) for p in people]
-    part = np.concatenate([p.capsule_part for p in people])
-    person = np.repeat(np.arange(len(people), dtype=np.int32), counts)
-    first_id = np.array([PERSON_ID + PERSON_STRIDE * p.number for p in people], np.int32)
-    heading = np.array([p.heading_rad for p in people])
-    facing = np.stack([np.cos(heading), np.sin(heading), np.zeros(len(people))], axis=1).astype(np.float32)
+    total = sum(counts)
+    world, rgb = np.empty((total, 7), np.float32), np.empty((total, 3), np.uint8)
+    pattern, identity, heading = np.empty(total, np.uint8), np.empty(total, np.int32), np.empty((total, 2), np.float32)
+    at = 0
+    for person, count in zip(people, counts, strict=True):
+        rows = slice(at, at + count)
+        world[rows], rgb[rows], pattern[rows] = person.capsules, person.capsule_rgb, person.capsule_pattern
+        identity[rows] = person.capsule_part
+        identity[rows] += PERSON_ID + PERSON_STRIDE * person.number
+        heading[rows] = np.cos(person.heading_rad), np.sin(person.heading_rad)
+        at += count
     return Capsules(
-        np.concatenate([p.capsules for p in people]), np.concatenate([p.capsule_rgb for p in people]),
-        np.concatenate([p.capsule_pattern for p in people]), part, first_id[person] + part, facing[person], person,
-    )  # fmt: skip
+        world, rgb, pattern, identity, heading, np.empty((total, COLUMNS), np.float32), np.empty((total, 4), np.int32)
+    )
 
 
 @kernel
-def to_camera(world: Capsules, camera_from_world: NDArray[np.float64], ends: NDArray[np.float32], forward: NDArray[np.float32]) -> None:
-    """Write the capsules' ends and facing directions in the camera frame."""
-    m = camera_from_world
-    for c in range(len(world.ends)):
-        for row in range(3):
-            for end in range(2):
-                k = 3 * end
-                ends[c, k + row] = (
-                    m[row, 0] * world.ends[c, k] + m[row, 1] * world.ends[c, k + 1] + m[row, 2] * world.ends[c, k + 2] + m[row, 3]
-                )
-            forward[c, row] = m[row, 0] * world.forward[c, 0] + m[row, 1] * world.forward[c, 1] + m[row, 2] * world.forward[c, 2]
-        ends[c, 6] = world.ends[c, 6]
+def to_camera(capsules: Capsules, rays: Rays) -> None:
+    """Fill row and box for a camera."""
+    m = rays.camera
+    for c in range(len(capsules.world)):
+        w, row = capsules.world[c], capsules.row[c]
+        radius = float(w[6])
+        baba = baoa = oaoa = bb = 0.0
+        for k in range(3):
+            a = m[k, 0] * w[0] + m[k, 1] * w[1] + m[k, 2] * w[2] + m[k, 3]
+            b = m[k, 0] * w[3] + m[k, 1] * w[4] + m[k, 2] * w[5] + m[k, 3]
+            baba += (b - a) * (b - a)
+            baoa -= (b - a) * a
+            oaoa += a * a
+            bb += b * b
+            row[A + k], row[B + k], row[AXIS + k] = a, b, b - a
+            cosine, sine = capsules.heading[c, 0], capsules.heading[c, 1]
+            row[FRONT + k] = m[k, 0] * cosine + m[k, 1] * sine
+            row[SIDE + k] = m[k, 1] * cosine - m[k, 0] * sine
+        row[RADIUS], row[BABA], row[BAOA], row[OAOA] = radius, baba, baoa, oaoa
+        row[CYLINDER] = baba * oaoa - baoa * baoa - radius * radius * baba
+        row[BALL_A], row[BALL_B], row[LENGTH] = oaoa - radius * radius, bb - radius * radius, np.sqrt(baba)
+        box = capsules.box[c]
+        box[0], box[1], box[2], box[3] = 0, -1, 0, -1
+        if row[A + 2] + radius > NEAR_M or row[B + 2] + radius > NEAR_M:
+            ax0, ax1 = sphere_range(row[A], row[A + 2], radius)
+            bx0, bx1 = sphere_range(row[B], row[B + 2], radius)
+            ay0, ay1 = sphere_range(row[A + 1], row[A + 2], radius)
+            by0, by1 = sphere_range(row[B + 1], row[B + 2], radius)
+            box[0], box[1], box[2], box[3] = bounds(rays, min(ax0, bx0), max(ax1, bx1), min(ay0, by0), max(ay1, by1))
 
 
 @kernel
@@ -68,125 +92,92 @@ def sphere_range(x: float, z: float, r: float) -> tuple[float, float]:
     """Range of x/z over a sphere in front of the camera (tangents from the eye)."""
     if z <= r + NEAR_M:
         return -1e30, 1e30
-    root = np.sqrt(max(x * x + z * z - r * r, 0.0))
-    under = z * z - r * r
+    root = np.sqrt(max(float(x) * x + float(z) * z - r * r, 0.0))
+    under = float(z) * z - r * r
     return (x * z - r * root) / under, (x * z + r * root) / under
 
 
 @kernel
-def capsule_boxes(capsules: Capsules, rays: Rays, boxes: NDArray[np.int32]) -> None:
-    """Pixel boxes (u0, u1, v0, v1) of all capsules, int32 [C, 4]; u0 > u1 when out of view."""
-    for c in range(len(capsules.ends)):
-        e = capsules.ends[c]
-        r = e[6]
-        boxes[c, 0], boxes[c, 1], boxes[c, 2], boxes[c, 3] = 0, -1, 0, -1
-        if e[2] + r <= NEAR_M and e[5] + r <= NEAR_M:
-            continue
-        ax0, ax1 = sphere_range(e[0], e[2], r)
-        bx0, bx1 = sphere_range(e[3], e[5], r)
-        ay0, ay1 = sphere_range(e[1], e[2], r)
-        by0, by1 = sphere_range(e[4], e[5], r)
-        u0, u1, v0, v1 = bounds(rays, min(ax0, bx0), max(ax1, bx1), min(ay0, by0), max(ay1, by1))
-        boxes[c, 0], boxes[c, 1], boxes[c, 2], boxes[c, 3] = u0, u1, v0, v1
+def draw_capsules(capsules: Capsules, rays: Rays, canvas: Canvas) -> None:
+    """Nearest hit of every ray with the capsules."""
+    for c in range(len(capsules.row)):
+        if capsules.box[c, 0] <= capsules.box[c, 1]:
+            draw_capsule(capsules.row[c], CAPSULE_CODE - c, capsules.box[c], rays, canvas)
 
 
 @kernel
-def draw_capsules(capsules: Capsules, boxes: NDArray[np.int32], rays: Rays, target: Target) -> None:
-    """Nearest hit of every ray with the capsules, into target."""
-    for c in range(len(capsules.ends)):
-        if boxes[c, 0] <= boxes[c, 1]:
-            draw_capsule(capsules.ends[c], c, boxes[c], rays, target)
-
-
-@kernel
-def draw_capsule(e: NDArray[np.float32], c: int, box: NDArray[np.int32], rays: Rays, target: Target) -> None:
-    """One capsule: intersection of rays from the origin with a segment's neighbourhood (after I. Quilez)."""
-    ax, ay, az, r = e[0], e[1], e[2], e[6]
-    bx, by, bz = e[3] - ax, e[4] - ay, e[5] - az
-    r2 = r * r
-    baba = bx * bx + by * by + bz * bz
-    baoa = -(bx * ax + by * ay + bz * az)
-    oaoa = ax * ax + ay * ay + az * az
-    cc0 = baba * oaoa - baoa * baoa - r2 * baba
-    dx, dy, dz = ax + bx, ay + by, az + bz
-    bb = dx * dx + dy * dy + dz * dz
+def draw_capsule(row: NDArray[np.float32], code: int, box: NDArray[np.int32], rays: Rays, canvas: Canvas) -> None:
+    """One capsule: rays from the origin against all points within a radius of a segment (after I. Quilez)."""
+    ax, ay, az = row[A], row[A + 1], row[A + 2]
+    bx, by, bz = row[AXIS], row[AXIS + 1], row[AXIS + 2]
+    dx, dy, dz = row[B], row[B + 1], row[B + 2]
+    baba, baoa, cylinder = row[BABA], row[BAOA], row[CYLINDER]
     for v in range(box[2], box[3] + 1):
         for u in range(box[0], box[1] + 1):
             x, y = rays.x[v, u], rays.y[v, u]
-            dd = x * x + y * y + np.float32(1.0)
+            dd = x * x + y * y + ONE
             bard = bx * x + by * y + bz
             rdoa = -(ax * x + ay * y + az)
             qa = baba * dd - bard * bard
             qb = baba * rdoa - baoa * bard
-            h = qb * qb - qa * cc0
-            if h < np.float32(0.0):
+            h = qb * qb - qa * cylinder
+            if h < ZERO:
                 continue
-            depth = np.float32(-1.0)
-            along = np.float32(-1.0)
-            if qa > np.float32(1e-9):
+            depth = along = -ONE
+            if qa > TINY:
                 depth = (-qb - np.sqrt(h)) / qa
                 along = baoa + depth * bard
-            if not (along > np.float32(0.0) and along < baba):
-                # end caps: the sphere at the nearer end in terms of the axis
-                if along <= np.float32(0.0):
-                    half, rest = rdoa, oaoa - r2
-                else:
-                    half, rest = -(dx * x + dy * y + dz), bb - r2
-                h = half * half - dd * rest
-                if h < np.float32(0.0):
+            if along <= ZERO or along >= baba:
+                near_a = along <= ZERO
+                half = rdoa if near_a else -(dx * x + dy * y + dz)
+                h = half * half - dd * (row[BALL_A] if near_a else row[BALL_B])
+                if h < ZERO:
                     continue
                 depth = (-half - np.sqrt(h)) / dd
-            if depth > np.float32(NEAR_M) and depth < target.depth[v, u]:
-                target.depth[v, u] = depth
-                target.object[v, u] = CAPSULE_CODE - c
+            if depth > NEAR and depth < canvas.depth[v, u]:
+                canvas.depth[v, u] = depth
+                canvas.object[v, u] = code
 
 
 @kernel
-def shade_capsule_pixel(capsules: Capsules, rays: Rays, target: Target, look: Look, rgb: NDArray[np.uint8], v: int, u: int, shadow: float) -> None:
-    """Colour one pixel that shows a capsule; shadow 1 = fully lit."""
-    c = CAPSULE_CODE - target.object[v, u]
-    e = capsules.ends[c]
-    depth = target.depth[v, u]
-    px, py, pz = rays.x[v, u] * depth - e[0], rays.y[v, u] * depth - e[1], depth - e[2]
-    bx, by, bz = e[3] - e[0], e[4] - e[1], e[5] - e[2]
-    baba = max(bx * bx + by * by + bz * bz, 1e-12)
-    s = min(max((px * bx + py * by + pz * bz) / baba, 0.0), 1.0)
-    nx, ny, nz = (px - s * bx) / e[6], (py - s * by) / e[6], (pz - s * bz) / e[6]
-    f = capsules.forward[c]
-    front = nx * f[0] + ny * f[1] + nz * f[2]
-    tint = 1.0
-    red, green, blue = float(capsules.colour[c, 0]), float(capsules.colour[c, 1]), float(capsules.colour[c, 2])
+def shade_capsule(capsules: Capsules, rays: Rays, look: Look, canvas: Canvas, v: int, u: int) -> tuple[np.float32, np.float32]:
+    """Cloth colour goes to the canvas undimmed; returns sky and lamp light on it (lens included)."""
+    c = CAPSULE_CODE - canvas.object[v, u]
+    row = capsules.row[c]
+    depth = canvas.depth[v, u]
+    px, py, pz = rays.x[v, u] * depth - row[A], rays.y[v, u] * depth - row[A + 1], depth - row[A + 2]
+    bx, by, bz = row[AXIS], row[AXIS + 1], row[AXIS + 2]
+    s = ZERO
+    if row[BABA] > TINY:
+        s = min(max((px * bx + py * by + pz * bz) / row[BABA], ZERO), ONE)
+    inverse = ONE / row[RADIUS]
+    nx, ny, nz = (px - s * bx) * inverse, (py - s * by) * inverse, (pz - s * bz) * inverse
+    sky, lamp = brightness(look, nx, ny, nz)
+    tint = look.vignette[v, u]
     if capsules.pattern[c] > 0:
-        length = s * np.sqrt(baba)
-        side = (nx * (f[1] * look.up[2] - f[2] * look.up[1]) + ny * (f[2] * look.up[0] - f[0] * look.up[2]) + nz * (f[0] * look.up[1] - f[1] * look.up[0])) * e[6]
-        tint = cloth(capsules.pattern[c], length, side, front * e[6])
-    # what is low gets less light from the ceiling
-    bright = tint * look.vignette[v, u] * (look_light(look, nx, ny, nz, shadow))
-    rgb[v, u, 0] = np.uint8(min(255.0, red * bright * look.gain[0] + 0.5))
-    rgb[v, u, 1] = np.uint8(min(255.0, green * bright * look.gain[1] + 0.5))
-    rgb[v, u, 2] = np.uint8(min(255.0, blue * bright * look.gain[2] + 0.5))
+        side = (nx * row[SIDE] + ny * row[SIDE + 1] + nz * row[SIDE + 2]) * row[RADIUS]
+        tint *= cloth(capsules.pattern[c], s * row[LENGTH], side)
+    return sky * tint, lamp * tint
 
 
 @kernel
-def look_light(look: Look, nx: float, ny: float, nz: float, shadow: float) -> float:
-    """Light on cloth: full sky, lamp as far as not shadowed."""
-    lit = brightness(look, nx, ny, nz, 1.0)
-    if shadow >= 1.0:
-        return lit
-    lamp = max(0.0, nx * look.lamp[0] + ny * look.lamp[1] + nz * look.lamp[2])
-    return lit - (1.0 - shadow) * look.lamp_strength * lamp
+def paint_capsule(capsules: Capsules, look: Look, canvas: Canvas, v: int, u: int, bright: np.float32) -> None:
+    """Colour a capsule pixel with this much light."""
+    c = CAPSULE_CODE - canvas.object[v, u]
+    for k in range(3):
+        value = np.float32(capsules.rgb[c, k]) * bright * look.gain[k] + HALF
+        canvas.rgb[v, u, k] = np.uint8(min(value, FULL))
 
 
 @kernel
-def cloth(pattern: int, along_m: float, side_m: float, front_m: float) -> float:
+def cloth(pattern: int, along_m: np.float32, side_m: np.float32) -> np.float32:
     """Brightness of a pattern: 1 stripes across the limb, 2 checks, 3 dots."""
-    band = np.floor(along_m / 0.045) % 2.0
+    band = int(along_m * STRIPE) & 1
     if pattern == 1:
-        return 0.62 if band == 1.0 else 1.1
-    column = np.floor((side_m + 10.0) / 0.045) % 2.0
+        return np.float32(0.62) if band else np.float32(1.1)
+    column = int((side_m + LARGE) * STRIPE) & 1
     if pattern == 2:
-        return 0.7 + 0.2 * band + 0.2 * column
-    du = (side_m + 10.0) / 0.06
-    dv = along_m / 0.06
-    du, dv = du - np.floor(du) - 0.5, dv - np.floor(dv) - 0.5
-    return 1.35 if du * du + dv * dv < 0.06 else 0.85
+        return np.float32(0.7) + np.float32(0.2) * np.float32(band + column)
+    du, dv = (side_m + LARGE) * DOT, along_m * DOT
+    du, dv = du - np.floor(du) - HALF, dv - np.floor(dv) - HALF
+    return np.float32(1.35) if du * du + dv * dv < np.float32(0.06) else np.float32(0.85)

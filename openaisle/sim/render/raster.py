@@ -15,130 +15,157 @@ from openaisle.sim.render.jit import kernel
 from openaisle.sim.render.meshes import Meshes
 from openaisle.sim.render.rays import NEAR_M, Rays, bounds
 
+ZERO, ONE = np.float32(0.0), np.float32(1.0)
+NOTHING = -1  # Canvas.object where no ray hit
+
 
 class Objects(NamedTuple):
-    """Placed templates. matrix is camera_from_object with the scale multiplied in, set for each camera."""
+    """Placed templates as one camera sees them."""
 
     template: NDArray[np.int32]  # [O]
     texture: NDArray[np.int32]  # [O] texture of OBJECT_TEXTURE triangles
     light: NDArray[np.float32]  # [O] ambient light of the place it stands in
     id: NDArray[np.int32]  # [O] instance id of its pixels
-    matrix: NDArray[np.float32]  # [O, 3, 4]
+    scale: NDArray[np.float32]  # [O, 3] of the template
+    pose: NDArray[np.float32]  # [O, 3, 4] world_from_object without the scale, as placed
+    matrix: NDArray[np.float32]  # [O, 3, 4] camera_from_object with the scale multiplied in
     shown: NDArray[np.bool_]  # [O]
+    box: NDArray[np.int32]  # [O, 4] pixel box u0 u1 v0 v1, inclusive; u0 > u1: out of view
 
 
-class Target(NamedTuple):
-    """What a ray hit: depth along z (inf: nothing), object and triangle index (-1: nothing)."""
+class Canvas(NamedTuple):
+    """What each ray hit, and its colour."""
 
-    depth: NDArray[np.float32]  # [H, W]
-    object: NDArray[np.int32]  # [H, W]
+    depth: NDArray[np.float32]  # [H, W] along the camera's z axis, inf: nothing
+    object: NDArray[np.int32]  # [H, W] index, NOTHING, or a capsule's code (people.py)
     triangle: NDArray[np.int32]  # [H, W]
+    rgb: NDArray[np.uint8]  # [H, W, 3]
+
+
+def new_canvas(height: int, width: int) -> Canvas:
+    """An empty canvas."""
+    return Canvas(
+        np.full((height, width), np.inf, np.float32),
+        np.full((height, width), NOTHING, np.int32),
+        np.full((height, width), NOTHING, np.int32),
+        np.zeros((height, width, 3), np.uint8),
+    )
 
 
 @kernel
-def draw_object(meshes: Meshes, objects: Objects, index: int, rays: Rays, target: Target, window: NDArray[np.int32], scratch: NDArray[np.float64]) -> None:
-    """Rasterise one object inside window (u0, u1, v0, v1 inclusive); scratch float64 [vertices of a template, 3]."""
+def draw_object(meshes: Meshes, objects: Objects, index: int, rays: Rays, canvas: Canvas, window: NDArray[np.int32]) -> None:
+    """Rasterise one object inside window (u0, u1, v0, v1 inclusive)."""
     template = objects.template[index]
-    view = objects.matrix[index]
+    matrix = objects.matrix[index]
     first = meshes.vertex_start[template]
     for i in range(meshes.vertex_start[template + 1] - first):
         px, py, pz = meshes.vertex[first + i, 0], meshes.vertex[first + i, 1], meshes.vertex[first + i, 2]
         for row in range(3):
-            scratch[i, row] = view[row, 0] * px + view[row, 1] * py + view[row, 2] * pz + view[row, 3]
+            meshes.work[i, row] = matrix[row, 0] * px + matrix[row, 1] * py + matrix[row, 2] * pz + matrix[row, 3]
     for t in range(meshes.triangle_start[template], meshes.triangle_start[template + 1]):
-        a, b, c = meshes.triangle[t, 0], meshes.triangle[t, 1], meshes.triangle[t, 2]
-        draw_triangle(scratch[a], scratch[b], scratch[c], index, t, rays, target, window)
+        draw_triangle(meshes, t, index, rays, canvas, window)
 
 
 @kernel
-def draw_triangle(a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64], index: int, t: int, rays: Rays, target: Target, window: NDArray[np.int32]) -> None:
-    """Rasterise a triangle given in camera coordinates; faces seen from behind are skipped."""
-    if a[2] <= NEAR_M and b[2] <= NEAR_M and c[2] <= NEAR_M:
+def draw_triangle(meshes: Meshes, t: int, index: int, rays: Rays, canvas: Canvas, window: NDArray[np.int32]) -> None:
+    """Rasterise triangle t of the vertices in meshes.work; faces seen from behind are skipped."""
+    work = meshes.work
+    a, b, c = meshes.triangle[t, 0], meshes.triangle[t, 1], meshes.triangle[t, 2]
+    a0, a1, a2 = work[a, 0], work[a, 1], work[a, 2]
+    b0, b1, b2 = work[b, 0], work[b, 1], work[b, 2]
+    c0, c1, c2 = work[c, 0], work[c, 1], work[c, 2]
+    if a2 <= NEAR_M and b2 <= NEAR_M and c2 <= NEAR_M:
         return
     # normals of the planes through the eye and each side
-    ax, ay, az = b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2], b[0] * c[1] - b[1] * c[0]
-    volume = a[0] * ax + a[1] * ay + a[2] * az
+    px, py, pz = b1 * c2 - b2 * c1, b2 * c0 - b0 * c2, b0 * c1 - b1 * c0
+    volume = a0 * px + a1 * py + a2 * pz
     if volume >= 0.0:
         return
-    bx, by, bz = c[1] * a[2] - c[2] * a[1], c[2] * a[0] - c[0] * a[2], c[0] * a[1] - c[1] * a[0]
-    cx, cy, cz = a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
-    x0, x1, y0, y1 = triangle_extent(a, b, c)
+    qx, qy, qz = c1 * a2 - c2 * a1, c2 * a0 - c0 * a2, c0 * a1 - c1 * a0
+    rx, ry, rz = a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0
+    x0, x1, y0, y1 = extent(work, a, b, c)
     u0, u1, v0, v1 = bounds(rays, x0, x1, y0, y1)
     u0, u1, v0, v1 = max(u0, window[0]), min(u1, window[1]), max(v0, window[2]), min(v1, window[3])
     scale = -1.0 / volume  # makes the edge functions barycentric weights over depth
-    e0x, e0y, e0z = np.float32(ax * scale), np.float32(ay * scale), np.float32(az * scale)
-    e1x, e1y, e1z = np.float32(bx * scale), np.float32(by * scale), np.float32(bz * scale)
-    e2x, e2y, e2z = np.float32(cx * scale), np.float32(cy * scale), np.float32(cz * scale)
-    zero, one = np.float32(0.0), np.float32(1.0)
+    e0x, e0y, e0z = np.float32(px * scale), np.float32(py * scale), np.float32(pz * scale)
+    e1x, e1y, e1z = np.float32(qx * scale), np.float32(qy * scale), np.float32(qz * scale)
+    e2x, e2y, e2z = np.float32(rx * scale), np.float32(ry * scale), np.float32(rz * scale)
     for v in range(v0, v1 + 1):
         for u in range(u0, u1 + 1):
             x, y = rays.x[v, u], rays.y[v, u]
             w0 = e0x * x + e0y * y + e0z
             w1 = e1x * x + e1y * y + e1z
             w2 = e2x * x + e2y * y + e2z
-            if w0 <= zero and w1 <= zero and w2 <= zero:
+            if w0 <= ZERO and w1 <= ZERO and w2 <= ZERO:
                 total = w0 + w1 + w2
-                if total < zero:
-                    depth = -one / total
-                    if depth < target.depth[v, u]:
-                        target.depth[v, u] = depth
-                        target.object[v, u] = index
-                        target.triangle[v, u] = t
+                if total < ZERO:
+                    depth = -ONE / total
+                    if depth < canvas.depth[v, u]:
+                        canvas.depth[v, u] = depth
+                        canvas.object[v, u] = index
+                        canvas.triangle[v, u] = t
 
 
 @kernel
-def triangle_extent(a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64]) -> tuple[float, float, float, float]:
+def extent(work: NDArray[np.float64], a: int, b: int, c: int) -> tuple[float, float, float, float]:
     """Range of x/z and y/z over the part of a triangle in front of the near plane."""
     x0, x1, y0, y1 = 1e30, -1e30, 1e30, -1e30
     for side in range(3):
         p = a if side == 0 else (b if side == 1 else c)
         q = b if side == 0 else (c if side == 1 else a)
-        if p[2] > NEAR_M:
-            x, y = p[0] / p[2], p[1] / p[2]
+        pz, qz = work[p, 2], work[q, 2]
+        if pz > NEAR_M:
+            x, y = work[p, 0] / pz, work[p, 1] / pz
             x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
-        if (p[2] > NEAR_M) != (q[2] > NEAR_M):
-            s = (NEAR_M - p[2]) / (q[2] - p[2])
-            x, y = (p[0] + s * (q[0] - p[0])) / NEAR_M, (p[1] + s * (q[1] - p[1])) / NEAR_M
+        if (pz > NEAR_M) != (qz > NEAR_M):
+            s = (NEAR_M - pz) / (qz - pz)
+            x = (work[p, 0] + s * (work[q, 0] - work[p, 0])) / NEAR_M
+            y = (work[p, 1] + s * (work[q, 1] - work[p, 1])) / NEAR_M
             x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
     return x0, x1, y0, y1
 
 
 @kernel
-def object_box(meshes: Meshes, objects: Objects, index: int, rays: Rays, corners: NDArray[np.float32]) -> tuple[int, int, int, int]:
-    """Pixel box (u0, u1, v0, v1) that holds an object; corners float32 [K, 2, 3] are the boxes of the templates."""
-    view = objects.matrix[index]
-    low, high = corners[objects.template[index], 0], corners[objects.template[index], 1]
+def place_object(meshes: Meshes, objects: Objects, o: int, rays: Rays, pose: NDArray[np.float32]) -> None:
+    """Put an object at a world pose [4, 4]: record it, set its matrix and pixel box."""
+    matrix, camera = objects.matrix[o], rays.camera
+    for row in range(3):
+        for column in range(4):
+            objects.pose[o, row, column] = pose[row, column]
+            total = camera[row, 0] * pose[0, column] + camera[row, 1] * pose[1, column] + camera[row, 2] * pose[2, column]
+            matrix[row, column] = total * objects.scale[o, column] if column < 3 else total + camera[row, 3]
+    low, high = meshes.corners[objects.template[o], 0], meshes.corners[objects.template[o], 1]
     x0, x1, y0, y1 = 1e30, -1e30, 1e30, -1e30
     behind = 0
     for corner in range(8):
         px = high[0] if corner & 1 else low[0]
         py = high[1] if corner & 2 else low[1]
         pz = high[2] if corner & 4 else low[2]
-        z = view[2, 0] * px + view[2, 1] * py + view[2, 2] * pz + view[2, 3]
+        z = matrix[2, 0] * px + matrix[2, 1] * py + matrix[2, 2] * pz + matrix[2, 3]
         if z <= NEAR_M:
             behind += 1
             continue
-        x = (view[0, 0] * px + view[0, 1] * py + view[0, 2] * pz + view[0, 3]) / z
-        y = (view[1, 0] * px + view[1, 1] * py + view[1, 2] * pz + view[1, 3]) / z
+        x = (matrix[0, 0] * px + matrix[0, 1] * py + matrix[0, 2] * pz + matrix[0, 3]) / z
+        y = (matrix[1, 0] * px + matrix[1, 1] * py + matrix[1, 2] * pz + matrix[1, 3]) / z
         x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
-    if behind == 8:
-        return 0, -1, 0, -1
-    if behind > 0:
-        return 0, rays.x.shape[1] - 1, 0, rays.x.shape[0] - 1
-    return bounds(rays, x0, x1, y0, y1)
+    box = objects.box[o]
+    box[0], box[1], box[2], box[3] = 0, -1, 0, -1
+    if behind == 0:
+        box[0], box[1], box[2], box[3] = bounds(rays, x0, x1, y0, y1)
+    elif behind < 8:
+        box[1], box[3] = rays.x.shape[1] - 1, rays.x.shape[0] - 1
 
 
 @kernel
-def draw_window(meshes: Meshes, objects: Objects, boxes: NDArray[np.int32], rays: Rays, target: Target, window: NDArray[np.int32], scratch: NDArray[np.float64]) -> None:
-    """Clear a window and draw every shown object that meets it; boxes int32 [O, 4] from object_box."""
+def draw_window(meshes: Meshes, objects: Objects, rays: Rays, canvas: Canvas, window: NDArray[np.int32]) -> None:
+    """Clear a window and draw every shown object whose pixel box meets it."""
     for v in range(window[2], window[3] + 1):
         for u in range(window[0], window[1] + 1):
-            target.depth[v, u] = np.inf
-            target.object[v, u] = -1
-            target.triangle[v, u] = -1
+            canvas.depth[v, u] = np.inf
+            canvas.object[v, u] = NOTHING
+            canvas.triangle[v, u] = NOTHING
+    box = objects.box
     for o in range(len(objects.template)):
-        if (
-            objects.shown[o] and boxes[o, 0] <= window[1] and boxes[o, 1] >= window[0]
-            and boxes[o, 2] <= window[3] and boxes[o, 3] >= window[2]
-        ):  # fmt: skip
-            draw_object(meshes, objects, o, rays, target, window, scratch)
+        across = box[o, 0] <= window[1] and box[o, 1] >= window[0]
+        if objects.shown[o] and across and box[o, 2] <= window[3] and box[o, 3] >= window[2]:
+            draw_object(meshes, objects, o, rays, canvas, window)

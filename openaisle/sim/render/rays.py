@@ -29,6 +29,7 @@ class Rays(NamedTuple):
     row_range: NDArray[np.int32]  # [2, BINS]
     limits: NDArray[np.float64]  # x0 x1 y0 y1 of the whole picture, then the largest safe radius squared
     lens: NDArray[np.float64]  # fx fy cx cy k1 k2 p1 p2 k3
+    camera: NDArray[np.float64]  # [4, 4] camera_from_world
 
 
 def camera_rays(camera: Camera, factor: int = 1) -> Rays:
@@ -45,7 +46,10 @@ def camera_rays(camera: Camera, factor: int = 1) -> Rays:
     columns = bin_ranges(x.min(axis=0), x.max(axis=0), limits[0], limits[1])
     rows = bin_ranges(y.min(axis=1), y.max(axis=1), limits[2], limits[3])
     lens = np.array([fx, fy, cx, cy, *camera.distortion])
-    return Rays(np.ascontiguousarray(x, np.float32), np.ascontiguousarray(y, np.float32), columns, rows, limits, lens)
+    pose = np.ascontiguousarray(camera.camera_from_world, np.float64)
+    return Rays(
+        np.ascontiguousarray(x, np.float32), np.ascontiguousarray(y, np.float32), columns, rows, limits, lens, pose
+    )
 
 
 def undistort(camera: Camera, target: NDArray[np.float64]) -> NDArray[np.float64]:

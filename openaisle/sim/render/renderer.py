@@ -8,26 +8,36 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.sim.render.imaging import TILE, add_noise, blob_shadow, blur_tiles, mark_boxes, noise_table, restore_tiles
-from openaisle.sim.render.jit import kernel
-from openaisle.sim.render.layer import Layer, Wanted, bake, new_layer, set_view
-from openaisle.sim.render.people import Capsules, capsule_boxes, draw_capsules, gather, shade_capsule_pixel, to_camera
-from openaisle.sim.render.raster import Objects, Target, draw_object, object_box
-from openaisle.sim.render.rays import Rays, bounds, camera_rays
-from openaisle.sim.render.scene import DOOR_SWING_RAD, Scene, build_scene
-from openaisle.sim.render.shade import Look, shade_pixel
-from openaisle.sim.world import Items, Person, Snapshot
-from openaisle.store.geometry import Camera, rigid, yaw_transform
-from openaisle.store.store import Store, world_from_fixture
+from openaisle.sim.render.compose import (
+    Actors,
+    Output,
+    Scope,
+    Sensor,
+    draw_moving,
+    finish,
+    shade_moving,
+    write_truth,
+)
+from openaisle.sim.render.imaging import TILE, blur, downsample, downsample_tiles, mark, noise_key, noise_table
+from openaisle.sim.render.layer import Layer, Shelving, Wanted, grow_layer, mend, new_layer, write_ids
+from openaisle.sim.render.people import Capsules, gather, to_camera
+from openaisle.sim.render.raster import Canvas, new_canvas, place_object
+from openaisle.sim.render.rays import Rays, camera_rays
+from openaisle.sim.render.scene import Scene, add_items, build_scene, lane_lights
+from openaisle.sim.render.shade import Eye, Look
+from openaisle.sim.render.shadow import blob_boxes, cast, new_map, shadow_boxes
+from openaisle.sim.world import Snapshot
+from openaisle.store.geometry import Camera, yaw_transform
+from openaisle.store.store import Store
 
-BLOB_RADIUS_M = 0.42
+DOOR_SWING_RAD = float(np.deg2rad(95))
 
 
 @dataclass(frozen=True)
 class Rendered:
     """One picture: rgb uint8 [H, W, 3], ids int32 [H, W] (see sim/world.py), depth_m float32 [H, W].
 
-    Ids and depth belong to the ray through the pixel centre; depth is along the camera's z axis, 0 where there is nothing.
+    Ids and depth belong to the ray through the pixel centre; depth is along the camera's z axis, 0 where nothing is.
     """
 
     rgb: NDArray[np.uint8]
@@ -39,200 +49,186 @@ class Rendered:
 class View:
     """All that is kept for one camera."""
 
-    camera: Camera
-    layer: Layer
-    strength: NDArray[np.int32]  # [2] read and shot noise
+    layer: Layer  # at the camera's own resolution
+    fine: Layer | None  # twice as fine, for colours
+    ids: NDArray[np.int32]  # [H, W] of the still picture
+    blurred: NDArray[np.uint8]  # [H, W, 3]
+    sensor: Sensor
 
 
 class Renderer:
-    """Draws cameras of one store. Not to be shared between threads; deterministic in store, snapshot and seed."""
+    """Draws the cameras of one store; deterministic in store, snapshot and seed. Not to be shared between threads.
+
+    fast: one ray a pixel and a blob of shadow under people. fine: four rays a pixel for colours and a shadow map.
+    """
 
     def __init__(
         self, store: Store, product_of_item: NDArray[np.int32], *, quality: Literal["fast", "fine"] = "fast", seed: int = 0
     ) -> None:
         self.store = store
-        self.quality = quality
         self.seed = seed
+        self.fine = quality == "fine"
         self.scene: Scene = build_scene(store, product_of_item, seed)
         self.noise = noise_table(seed)
+        self.shelving = Shelving(
+            lane_lights(store),
+            np.array([lane.lane_from_world for lane in store.lanes], np.float32).reshape(-1, 4, 4),
+            np.array([lane.size_m[1] for lane in store.lanes], np.float32),
+        )
+        self.shadows = new_map(self.scene.lamp)
         self.views: dict[int, View] = {}
-        count = len(self.scene.template)
-        self.largest = int(np.diff(self.scene.meshes.vertex_start).max())
-        self.shown = np.ones(count, np.bool_)
-        self.pose = self.scene.pose.copy()
-        self.light = np.ones(count, np.float32)
-        self.scratch: dict[tuple[int, int], Target] = {}
-        self.fixture_pose = [world_from_fixture(f) for f in store.spec.fixtures]
+        self.work: dict[tuple[int, ...], Canvas] = {}
+        self.fixed_pose = self.scene.fixed_pose.copy()
+        self.fixed_shown = np.ones(len(self.fixed_pose), np.bool_)
 
     def render(self, camera_index: int, snapshot: Snapshot) -> Rendered:
         """Picture of camera number `camera_index` of the store at the snapshot's instant."""
+        self.grow(snapshot)
         view = self.view(camera_index)
-        layer, camera = view.layer, view.camera
-        moving = self.sort_objects(snapshot)
-        bake(layer, self.scene, camera.camera_from_world, Wanted(self.shown, self.pose, self.light))
-        height, width = layer.ids.shape
-        target = self.scratch_for(height, width)
-        sharp = self.sharp
-        tiles = np.zeros(((height + TILE - 1) // TILE, (width + TILE - 1) // TILE), np.bool_)
+        wanted, moving = self.sort_objects(snapshot)
+        self.mend(view, wanted)
+        models, layer = self.scene.models, view.layer
+        height, width = view.ids.shape
+        people = gather(snapshot.people)
+        floor = np.array([p.floor_m for p in snapshot.people], np.float64).reshape(-1, 2)
+        actors = self.actors(layer.eye.rays, people, floor, (moving, wanted))
+        tiles = self.dirty_tiles(view, actors)
+        scope, work = Scope(tiles, TILE, view.ids), self.canvas(height, width)
+        draw_moving(models, actors, layer.eye.rays, layer.canvas, work, scope)
+        out = Output(
+            np.empty((height, width, 3), np.uint8), np.empty((height, width), np.int32), np.empty((height, width), np.float32)
+        )
+        write_truth(actors, layer.canvas, work, scope, out)
+        if view.fine is None:
+            shade_moving(models, actors, layer.eye, work, scope, self.shadows)
+        else:
+            eye, twice, wide = view.fine.eye, self.canvas(2 * height, 2 * width), Scope(tiles, 2 * TILE, view.ids)
+            cast(people, self.shadows)
+            actors = self.actors(eye.rays, people, floor, (moving, wanted))
+            draw_moving(models, actors, eye.rays, view.fine.canvas, twice, wide)
+            shade_moving(models, actors, eye, twice, wide, self.shadows)
+            downsample_tiles(tiles, twice.rgb, work.rgb)
+        finish(tiles, work.rgb, view.blurred, out.rgb, view.sensor, noise_key(self.seed, camera_index, snapshot.time_ns))
+        return Rendered(out.rgb, out.ids, out.depth)
 
-        capsules = gather(snapshot.people)
-        ends, forward = np.empty_like(capsules.ends), np.empty_like(capsules.forward)
-        to_camera(capsules, camera.camera_from_world, ends, forward)
-        capsules = capsules._replace(ends=ends, forward=forward)
-        boxes = np.empty((len(ends), 4), np.int32)
-        capsule_boxes(capsules, layer.rays, boxes)
-        discs = blob_discs(snapshot.people, camera, layer.rays)
-        objects, object_boxes = self.moving_objects(moving, layer, camera)
-        mark_boxes(tiles, boxes)
-        mark_boxes(tiles, object_boxes)
-        mark_boxes(tiles, np.ascontiguousarray(discs[:, 3:], np.int32))
-
-        restore_tiles(tiles, layer.target.depth, layer.rgb, target, sharp)
-        for disc in discs:
-            blob_shadow(layer.rays, layer.look, target.depth, layer.ids, sharp, disc)
-        window = np.array([0, width - 1, 0, height - 1], np.int32)
-        scratch = np.empty((self.largest, 3))
-        for o in range(len(objects.template)):
-            draw_object(self.scene.meshes, objects, o, layer.rays, target, window, scratch)
-        draw_capsules(capsules, boxes, layer.rays, target)
-        ids, depth = layer.ids.copy(), layer.target.depth.copy()
-        finish_tiles(tiles, self.scene.meshes, self.scene.atlas, objects, capsules, layer.rays, target, layer.look, sharp, ids, depth)
-        rgb = layer.blurred.copy()
-        blur_tiles(tiles, sharp, rgb, layer.blur_side)
-        add_noise(rgb, self.noise, view.strength, noise_key(self.seed, camera_index, snapshot.time_ns))
-        depth[ids == 0] = 0.0
-        return Rendered(rgb, ids, depth)
+    def grow(self, snapshot: Snapshot) -> None:
+        """Take in items that were added since the renderer was made."""
+        known = len(self.scene.template) - self.scene.first_item
+        if len(snapshot.items.product) > known:
+            self.scene = add_items(self.scene, snapshot.items.product[known:])
+            for view in self.views.values():
+                for layer in (view.layer, view.fine):
+                    if layer is not None:
+                        grow_layer(layer, self.scene)
 
     def view(self, camera_index: int) -> View:
         """The camera's kept state, made at its first picture."""
         if camera_index not in self.views:
             camera = self.store.cameras[camera_index]
-            rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, 17, camera_index])))
-            rays = camera_rays(camera)
-            look = camera_look(self.scene, camera, rays, rng)
-            blur_side = int(rng.uniform(10, 60))
-            strength = np.array([rng.uniform(180, 640), rng.uniform(200, 900)], np.int32)
-            self.views[camera_index] = View(camera, new_layer(self.scene, rays, look, blur_side), strength)
+            character = draw_character(self.seed, camera_index)
+            eyes = [camera_eye(self.scene, camera, character, factor) for factor in ((1, 2) if self.fine else (1,))]
+            layers = [new_layer(self.scene, eye) for eye in eyes]
+            shape = (camera.height_px, camera.width_px)
+            sensor = Sensor(character.blur_side, np.array(character.noise, np.int32), self.noise)
+            self.views[camera_index] = View(
+                layers[0], layers[1] if self.fine else None, np.zeros(shape, np.int32), np.zeros((*shape, 3), np.uint8), sensor
+            )
         return self.views[camera_index]
 
-    def scratch_for(self, height: int, width: int) -> Target:
-        """Working buffers of a picture size."""
-        if (height, width) not in self.scratch:
-            self.scratch[height, width] = Target(
-                np.empty((height, width), np.float32), np.full((height, width), -1, np.int32),
-                np.full((height, width), -1, np.int32),
-            )  # fmt: skip
-            self.sharp = np.zeros((height, width, 3), np.uint8)
-        return self.scratch[height, width]
+    def canvas(self, height: int, width: int) -> Canvas:
+        """Working canvas of a size, shared by all cameras of that size."""
+        if (height, width) not in self.work:
+            self.work[height, width] = new_canvas(height, width)
+        return self.work[height, width]
 
-    def sort_objects(self, snapshot: Snapshot) -> list[int]:
-        """Update what lies still (self.shown, pose, light); returns the objects that are drawn anew each time."""
-        items, first = snapshot.items, self.scene.first_item
-        still = items.visible & (items.lane >= 0)
-        self.shown[first:] = still
-        self.pose[first:] = items.world_from_item
-        shelf_light(items.world_from_item, items.lane, self.scene.lane_light, self.scene.lane_from_world, self.scene.lane_depth, self.light[first:])
-        moving = [first + int(i) for i in np.flatnonzero(items.visible & (items.lane < 0))]
+    def sort_objects(self, snapshot: Snapshot) -> tuple[Wanted, NDArray[np.int64]]:
+        """Where everything is now, and the objects that are drawn anew each time."""
+        items = snapshot.items
+        moving: list[NDArray[np.int64]] = [np.flatnonzero(items.visible & (items.lane < 0)) + self.scene.first_item]
         for o, f, leaf in self.scene.leaves:
-            opening = float(snapshot.doors[f]) if f < len(snapshot.doors) else 0.0
-            turn = leaf.swing * opening * DOOR_SWING_RAD
-            self.pose[o] = self.fixture_pose[f] @ yaw_transform(leaf.hinge_m[0], leaf.hinge_m[1], 0.0, turn)
-            self.shown[o] = opening == 0.0
+            opening = float(snapshot.doors[f])
+            self.fixed_shown[o] = opening <= 0.0
+            self.fixed_pose[o] = self.scene.fixed_pose[o] @ yaw_transform(0, 0, 0, leaf.swing * opening * DOOR_SWING_RAD)
             if opening > 0.0:
-                moving.append(o)
-        return moving
+                moving.append(np.array([o]))
+        wanted = Wanted(self.fixed_pose, self.fixed_shown, items.world_from_item, items.visible, items.lane)
+        return wanted, np.concatenate(moving)
 
-    def moving_objects(self, moving: list[int], layer: Layer, camera: Camera) -> tuple[Objects, NDArray[np.int32]]:
-        """Objects and pixel boxes of what moves, in this camera."""
-        index = np.array(moving, np.int64)
-        objects = Objects(
-            self.scene.template[index], self.scene.texture[index], np.ones(len(index), np.float32), self.scene.id[index],
-            np.zeros((len(index), 3, 4), np.float32), np.ones(len(index), np.bool_),
-        )  # fmt: skip
-        boxes = np.zeros((len(index), 4), np.int32)
-        for k, o in enumerate(moving):
-            set_view(objects, k, self.pose[o], self.scene.scale[o], camera.camera_from_world)
-            boxes[k] = object_box(self.scene.meshes, objects, k, layer.rays, self.scene.corners)
-        return objects, boxes
+    def mend(self, view: View, wanted: Wanted) -> None:
+        """Bring the still picture up to date."""
+        boxes = mend(view.layer, self.scene.models, self.shelving, wanted, view.fine is None)
+        for box in boxes:
+            write_ids(view.layer.canvas, self.scene.id, view.ids, box)
+        rgb = view.layer.canvas.rgb
+        height, width = view.ids.shape
+        if view.fine is not None:
+            boxes = mend(view.fine, self.scene.models, self.shelving, wanted, True) // 2
+            for u0, u1, v0, v1 in boxes:
+                downsample(view.fine.canvas.rgb, rgb, (u0, u1, v0, v1))
+        for u0, u1, v0, v1 in boxes:
+            box = (max(u0 - 1, 0), min(u1 + 1, width - 1), max(v0 - 1, 0), min(v1 + 1, height - 1))
+            blur(rgb, view.blurred, view.sensor.blur_side, box)
 
+    def actors(
+        self, rays: Rays, people: Capsules, floor: NDArray[np.float64], moving: tuple[NDArray[np.int64], Wanted]
+    ) -> Actors:
+        """What moves, as seen along these rays."""
+        index, wanted = moving
+        objects = self.scene.objects(index)
+        for k, o in enumerate(index):
+            item = o - self.scene.first_item
+            place_object(self.scene.models.meshes, objects, k, rays, wanted.item_pose[item] if item >= 0 else wanted.fixed_pose[o])
+        capsules = people._replace(row=np.empty_like(people.row), box=np.empty_like(people.box))
+        to_camera(capsules, rays)
+        return Actors(objects, capsules, floor, blob_boxes(floor, rays))
 
-@kernel
-def shelf_light(pose: NDArray[np.float32], lane: NDArray[np.int32], light: NDArray[np.float32], lane_from_world: NDArray[np.float32], depth: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """Ambient light of each item by how deep it stands in its lane."""
-    for i in range(len(lane)):
-        k = lane[i]
-        out[i] = 1.0
-        if k >= 0:
-            m = lane_from_world[k]
-            inward = m[1, 0] * pose[i, 0, 3] + m[1, 1] * pose[i, 1, 3] + m[1, 2] * pose[i, 2, 3] + m[1, 3]
-            share = min(max(inward / depth[k], 0.0), 1.0)
-            out[i] = light[k, 0] * (1.0 - share) + light[k, 1] * share
-
-
-@kernel
-def finish_tiles(tiles, meshes, atlas, objects, capsules, rays, target, look, sharp, ids, depth):  # type: ignore[no-untyped-def]
-    """Shade what moves in the dirty tiles and write its ids and depth."""
-    height, width = depth.shape
-    corner = np.empty((3, 3), np.float64)
-    colour = np.empty(3, np.float64)
-    for row in range(tiles.shape[0]):
-        for column in range(tiles.shape[1]):
-            if not tiles[row, column]:
-                continue
-            for v in range(row * 16, min(height, row * 16 + 16)):
-                for u in range(column * 16, min(width, column * 16 + 16)):
-                    o = target.object[v, u]
-                    if o == -1:
-                        continue
-                    depth[v, u] = target.depth[v, u]
-                    if o >= 0:
-                        ids[v, u] = objects.id[o]
-                        shade_pixel(meshes, atlas, objects, rays, target, look, sharp, v, u, corner, colour)
-                    else:
-                        ids[v, u] = capsules.id[-2 - o]
-                        shade_capsule_pixel(capsules, rays, target, look, sharp, v, u, 1.0)
+    def dirty_tiles(self, view: View, actors: Actors) -> NDArray[np.bool_]:
+        """Tiles of the picture that differ from the still one."""
+        height, width = view.ids.shape
+        tiles = np.zeros((-(-height // TILE), -(-width // TILE)), np.bool_)
+        mark(tiles, actors.capsules.box)
+        mark(tiles, actors.objects.box)
+        mark(tiles, actors.blobs)
+        if self.fine:
+            mark(tiles, shadow_boxes(actors.capsules, self.scene.lamp, view.layer.eye.rays))
+        return tiles
 
 
-def camera_look(scene: Scene, camera: Camera, rays: Rays, rng: np.random.Generator) -> Look:
-    """Light in the camera frame and the camera's exposure, white balance and vignetting."""
-    rotation = camera.camera_from_world[:3, :3]
-    x, y = rays.x, rays.y
-    falloff = rng.uniform(0.0, 0.45)
-    radius2 = (x * x + y * y) / float(rays.limits[4])
-    exposure = rng.uniform(0.75, 1.15)
-    balance = 1 + rng.uniform(-0.09, 0.09, 3)
-    return Look(
-        up=rotation[:, 2].astype(np.float32),
-        lamp=(rotation @ scene.lamp).astype(np.float32),
-        ambient=scene.ambient,
-        lamp_strength=1.05 - scene.ambient,
-        gain=(exposure * balance).astype(np.float32),
-        vignette=(1 - falloff * radius2).astype(np.float32),
-        footprint=scene.footprint,
-        origin=camera.world_from_camera[:3, 3].astype(np.float32),
-        world=camera.world_from_camera[:3, :3].astype(np.float32),
+@dataclass(frozen=True)
+class Character:
+    """What is particular to one camera."""
+
+    exposure: float
+    balance: tuple[float, float, float]  # gains of red, green, blue
+    falloff: float  # vignetting in the corners
+    blur_side: int
+    noise: tuple[int, int]  # read and shot noise, see imaging.add_noise
+
+
+def draw_character(seed: int, camera_index: int) -> Character:
+    """A camera's character, from the renderer's seed."""
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 17, camera_index])))
+    red, green, blue = 1 + rng.uniform(-0.09, 0.09, 3)
+    return Character(
+        exposure=float(rng.uniform(0.8, 1.2)),
+        balance=(float(red), float(green), float(blue)),
+        falloff=float(rng.uniform(0.0, 0.4)),
+        blur_side=int(rng.integers(10, 60)),
+        noise=(int(rng.integers(180, 640)), int(rng.integers(200, 900))),
     )
 
 
-def noise_key(seed: int, camera_index: int, time_ns: int) -> int:
-    """A number below 2**62 that differs between pictures."""
-    mixed = (seed * 0x9E3779B97F4A7C15 + camera_index * 0xBF58476D1CE4E5B9 + time_ns * 0x94D049BB133111EB) & (2**64 - 1)
-    mixed ^= mixed >> 31
-    return (mixed * 0xD6E8FEB86659FD93 & (2**64 - 1)) >> 2
-
-
-def blob_discs(people: tuple[Person, ...], camera: Camera, rays: Rays) -> NDArray[np.float64]:
-    """Contact shadows: x, y, radius and pixel box of each person, [P, 7]."""
-    discs = np.zeros((len(people), 7))
-    m = camera.camera_from_world
-    for i, person in enumerate(people):
-        x, y = person.floor_m
-        discs[i, :3] = x, y, BLOB_RADIUS_M
-        corners = np.array([(x + a, y + b, 0.0) for a in (-BLOB_RADIUS_M, BLOB_RADIUS_M) for b in (-BLOB_RADIUS_M, BLOB_RADIUS_M)])
-        local = corners @ m[:3, :3].T + m[:3, 3]
-        if local[:, 2].min() <= 0.05:
-            discs[i, 3:] = 0, -1, 0, -1
-            continue
-        ideal = local[:, :2] / local[:, 2:]
-        discs[i, 3:] = bounds(rays, *(float(q) for q in (ideal[:, 0].min(), ideal[:, 0].max(), ideal[:, 1].min(), ideal[:, 1].max())))
-    return discs
+def camera_eye(scene: Scene, camera: Camera, character: Character, factor: int) -> Eye:
+    """Rays, light and exposure of a camera; factor 2: four rays a pixel."""
+    rays = camera_rays(camera, factor)
+    rotation = camera.camera_from_world[:3, :3]
+    radius2 = (rays.x * rays.x + rays.y * rays.y) / float(rays.limits[4])
+    look = Look(
+        up=rotation[:, 2].astype(np.float32),
+        lamp=(rotation @ scene.lamp).astype(np.float32),
+        strength=np.array(scene.strength, np.float32),
+        gain=(character.exposure * np.array(character.balance)).astype(np.float32),
+        vignette=(1 - character.falloff * radius2).astype(np.float32),
+        world=camera.world_from_camera[:3].astype(np.float32),
+    )
+    return Eye(rays, look)

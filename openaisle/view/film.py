@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.messages import NANOSECONDS, Message, VideoFrame
+from openaisle.recording.pictures import Film
 from openaisle.recording.reader import Recording
-from openaisle.view import ink
-from openaisle.view.mosaic import HEIGHT, WIDTH, Mosaic
+from openaisle.view.mosaic import Mosaic
 from openaisle.view.timeline import Timeline
 
 DEFAULT_FPS = 5.0
@@ -23,53 +19,23 @@ HOLD_NS = 2 * NANOSECONDS  # a camera that is silent for longer shows no picture
 Progress = Callable[[float], None]  # called with the share done, 0 to 1
 
 
-class Sink(Protocol):
-    """Takes pictures in order."""
-
-    def write(self, canvas: ink.Canvas) -> None:
-        """Add a picture."""
-
-
-class Mp4:
-    """An H.264 MP4 being written; the file appears under its name only when it is complete."""
-
-    def __init__(self, path: Path, fps: float, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
-        self._path = path
-        self._partial = path.with_name(path.name + ".partial")
-        self._container = av.open(str(self._partial), "w", format="mp4", options={"movflags": "faststart"})
-        rate = Fraction(fps).limit_denominator(1000)
-        self._stream = self._container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "23"})
-        self._stream.width, self._stream.height = size
-        self._stream.pix_fmt = "yuv420p"
-
-    def __enter__(self) -> Mp4:
-        return self
-
-    def write(self, canvas: ink.Canvas) -> None:
-        """Add a picture, rgb uint8 [H, W, 3]."""
-        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(canvas, format="rgb24")))
-
-    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
-        if failure is None:
-            self._container.mux(self._stream.encode(None))
-        self._container.close()
-        if failure is None:
-            os.replace(self._partial, self._path)
-        else:
-            self._partial.unlink(missing_ok=True)
-
-
 def write_film(
     recording: Recording, timeline: Timeline, out: Path, title: str, progress: Progress = lambda share: None
 ) -> None:
-    """Draw the whole recording into an MP4 at its cameras' frame rate."""
+    """Draw the whole recording into an MP4 at its cameras' frame rate; the file appears when it is complete."""
     fps = max((camera.fps for camera in timeline.store.cameras), default=DEFAULT_FPS)
     mosaic = Mosaic(timeline, title, recording.start_ns)
     length_ns = max(1, recording.end_ns - recording.start_ns)
-    with Mp4(out, fps) as film:
+    partial = out.with_name(out.stem + ".partial.mp4")
+    film = Film(partial, fps)
+    try:
         for time_ns, frames in instants(recording.messages(), round(NANOSECONDS / fps)):
-            film.write(mosaic.draw(frames, time_ns))
+            film.add(mosaic.draw(frames, time_ns), (time_ns - recording.start_ns) / NANOSECONDS)
             progress(min(1.0, (time_ns - recording.start_ns) / length_ns))
+        film.close()
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
     progress(1.0)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass, field
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -20,6 +22,7 @@ from openaisle.messages import NANOSECONDS
 from openaisle.receipts.pricing import Receipt
 from openaisle.receipts.render import money
 from openaisle.store.store import Store
+from openaisle.tokens.tick import SLOT_NS
 from openaisle.view import ink
 from openaisle.view.mosaic import clock
 from openaisle.view.plan import footprint
@@ -98,9 +101,34 @@ class Screen:
     title: str
     start_ns: int
     plan_columns: int = 48
-    time_ns: int = 0
+    time_ns: int = 0  # newest instant that is known
     speed: float = 0.0  # store seconds per second
+    lock: Lock = field(default_factory=Lock)  # rich draws from a thread of its own
     log: deque[Text] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
+    _arrived_s: float = 0.0
+
+    def advance(self, time_ns: int, wall_s: float) -> None:
+        """Everything up to `time_ns` is known; the show has been running for `wall_s` seconds."""
+        self.time_ns = time_ns
+        self.speed = (time_ns - self.start_ns) / NANOSECONDS / wall_s if wall_s > 0 else 0.0
+        self._arrived_s = time.monotonic()
+
+    @property
+    def shown_ns(self) -> int:
+        """The instant to draw: a tick behind what is known, so that people glide from one tick to the next."""
+        since_ns = round((time.monotonic() - self._arrived_s) * self.speed * NANOSECONDS)
+        return self.time_ns - SLOT_NS - NANOSECONDS + min(NANOSECONDS, since_ns)
+
+    def status(self) -> Text:
+        """One line: who is there and what is on the receipts."""
+        here = {body.visit for body in self.timeline.bodies_at(self.time_ns - SLOT_NS)}
+        symbols = self.timeline.symbols()
+        parts = [
+            f"{symbols[receipt.visit]} {money(receipt.total_cents, receipt.currency)}"
+            for receipt in self.timeline.receipts_at(self.time_ns)
+            if receipt.visit in here
+        ]
+        return Text(f"{clock(self.time_ns - self.start_ns):>5}  in the shop: {', '.join(parts) or 'nobody'}", "dim")
 
     def say(self, happening: Happening) -> None:
         """Add a line to the log."""
@@ -120,10 +148,14 @@ class Screen:
 
     def render(self) -> RenderableType:
         """The whole screen."""
+        with self.lock:
+            return self._draw()
+
+    def _draw(self) -> RenderableType:
         plan = CharPlan(self.timeline.store, self.plan_columns)
         pace = f"{self.speed:.1f}× real time" if self.speed else ""
         left = Group(
-            Panel(plan.render(self.timeline, self.time_ns), title=self.title, width=self.plan_columns + 4),
+            Panel(plan.render(self.timeline, self.shown_ns), title=self.title, width=self.plan_columns + 4),
             Text(f" {clock(self.time_ns - self.start_ns)}  {pace}", "dim"),
             *self.log,
         )
@@ -132,7 +164,7 @@ class Screen:
         return layout
 
     def _receipts(self) -> RenderableType:
-        present = {body.visit for body in self.timeline.bodies_at(self.time_ns)}
+        present = {body.visit for body in self.timeline.bodies_at(self.shown_ns)}
         visits = self.timeline.visits
         cards = [
             receipt_panel(

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openaisle.messages import NANOSECONDS, EventKind, Truth, TruthEvent, TruthReceipt, TruthTick
+from openaisle.pipeline import StepResult
 from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, basket_of
 from openaisle.receipts.ledger import Basket, BasketLine
 from openaisle.receipts.pricing import Receipt, local_day, price
 from openaisle.store.store import Store
+from openaisle.tokens.tick import SLOT_NS
 
 GAP_NS = int(1.6 * NANOSECONDS)  # a track that is silent for longer is not drawn in between
 LINGER_NS = NANOSECONDS // 5  # a body stays this long after its last sample
@@ -140,6 +142,24 @@ def symbol(index: int) -> str:
 def empty_receipt(visit: str, store: Store, time_ns: int) -> Receipt:
     """The receipt of a visit that has just begun."""
     return price(Basket(visit), store.spec, store.products, local_day(time_ns, store.spec.time_zone))
+
+
+def add_step(timeline: Timeline, result: StepResult, *, receipts: bool = True) -> tuple[Happening, ...]:
+    """Fill in what the pipeline found out in a tick; returns what happened in it."""
+    for track in result.tracks:
+        points = [(*track.floor_m.tolist(), 0.0), track.head_m, *track.hands_m]
+        timeline.add_body(result.time_ns - SLOT_NS, str(track.number), track.visit, points)
+    if not receipts:
+        return ()
+    for receipt in result.receipts.values():
+        timeline.add_receipt(result.time_ns, receipt)
+    happenings = tuple(
+        Happening(result.time_ns, change.visit, change.update.gtin, signed(change.update), change.update.lane)
+        for change in result.updates
+    )
+    for happening in happenings:
+        timeline.add_happening(happening)
+    return happenings
 
 
 def add_truth(timeline: Timeline, truth: Iterable[Truth], *, receipts: bool = True) -> Timeline:

@@ -1,0 +1,167 @@
+"""`aisle simulate | import | receipts | score | view | demo`: the main job, from a store to receipts to look at."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openaisle.cli.talk import progress, say, say_json, say_table
+
+imports = typer.Typer(no_args_is_help=True, help="Make recordings from other formats.")
+
+EXAMPLES = {
+    "simulate": "Example: aisle simulate --store random:corner --scenario neighbours --seed 7 --out rec",
+    "receipts": "Example: aisle receipts rec --out receipts.json --model small",
+    "score": "Example: aisle score rec receipts.json --json",
+    "view": "Example: aisle view rec --receipts receipts.json --out view.mp4",
+    "demo": "Example: aisle demo --scenario neighbours --seed 3",
+}
+
+Recorded = Annotated[Path, typer.Argument(help="Recording folder.")]
+Model = Annotated[str, typer.Option(help="small, rule, or the path of exported weights.")]
+NoScales = Annotated[bool, typer.Option("--no-scales", help="Act as if the store had no scales.")]
+NoVideo = Annotated[bool, typer.Option("--no-video", help="Act as if the store had no cameras.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+class Quality(StrEnum):
+    """How pictures are rendered."""
+
+    fast = "fast"
+    fine = "fine"
+
+
+class Format(StrEnum):
+    """What `aisle receipts` writes."""
+
+    json = "json"
+    autocheckout = "autocheckout"
+    html = "html"
+
+
+def simulate(
+    store: Annotated[str, typer.Option(help="Store folder, or random:kiosk, random:corner, random:market.")],
+    scenario: Annotated[str, typer.Option(help="Name of a shipped scenario, or a YAML file.")],
+    out: Annotated[Path, typer.Option(help="Recording folder to write; must be new or empty.")],
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same recording, bit for bit.")] = 0,
+    quality: Annotated[Quality, typer.Option(help="Renderer: fast, or fine (shadows, supersampling).")] = Quality.fast,
+    pixels: Annotated[bool, typer.Option("--pixels", help="Record ids and depth of every pixel, too (large).")] = False,
+) -> None:
+    """Simulate a store and write a recording: video, scales, gates, and all truth beside them."""
+    from openaisle.sim.record import simulate as run
+    from openaisle.sim.scenario import load_scenario
+    from openaisle.sim.stores import open_store
+
+    with progress("simulating") as report:
+        run(open_store(store, seed), load_scenario(scenario), seed, out)
+        report(1.0)
+    say(f"wrote {out}")
+
+
+@imports.command(epilog="Example: aisle import plain films/ --store stores/corner --out rec")
+def plain(
+    source: Annotated[Path, typer.Argument(help="Folder with import.yaml, MP4 films, a CSV of scale samples.")],
+    out: Annotated[Path, typer.Option(help="Recording folder to write; must be new or empty.")],
+    store: Annotated[Path | None, typer.Option(help="Store folder; default: the one that import.yaml names.")] = None,
+) -> None:
+    """Make a recording from films and tables, with the time offsets that import.yaml gives."""
+    from openaisle.recording.importers.plain import import_plain
+    from openaisle.store.load import load_store
+
+    with progress("importing"):
+        import_plain(source, out, load_store(store) if store else None)
+    say(f"wrote {out}")
+
+
+def receipts(
+    recording: Recorded,
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    model: Model = "small",
+    no_scales: NoScales = False,
+    no_video: NoVideo = False,
+    form: Annotated[
+        Format, typer.Option("--format", help="json, autocheckout (contest answer), or html.")
+    ] = Format.json,
+) -> None:
+    """Write one receipt per visit of a recording, with every update on the way."""
+    from openaisle.edge.runtime import load_predictor
+    from openaisle.pipeline import receipts_document, run
+    from openaisle.recording.reader import open_recording
+    from openaisle.view import exports
+
+    opened = open_recording(recording)
+    predictor = load_predictor(model, scales=not no_scales, video=not no_video)
+    with progress("reading receipts") as report:
+        steps = run(opened.store, opened.messages(), predictor, video=not no_video, scales=not no_scales)
+        document = receipts_document(exports.watched(steps, opened, report), recording.name, predictor.name)
+    exports.write_document(document, opened, out, exports.Format(form))
+    say(f"wrote {out}: {len(document.receipts)} receipts")
+
+
+def score(
+    recording: Recorded,
+    receipts: Annotated[Path, typer.Argument(help="receipts.json of this recording.")],
+    as_json: AsJson = False,
+) -> None:
+    """Compare receipts with the truth of a simulated or labelled recording (metrics: docs/benchmark.md)."""
+    from openaisle.receipts.document import read_receipts
+    from openaisle.recording.reader import open_recording
+    from openaisle.view.exports import score_recording
+
+    result = score_recording(open_recording(recording), read_receipts(receipts)).to_json()
+    if as_json:
+        say_json(result)
+        return
+    rows = [[name, "–" if value is None else value] for name, value in result.items()]
+    say_table(f"{receipts} against {recording}", ["metric", "value"], rows)
+
+
+def view(
+    recording: Recorded,
+    out: Annotated[Path, typer.Option(help="MP4 file to write.")],
+    receipts: Annotated[
+        Path | None, typer.Option(help="receipts.json to show; default: the model's or true ones.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model whose tracks to show; default: the true bodies.")] = None,
+    rerun: Annotated[Path | None, typer.Option(help="Also write a .rrd file for the Rerun viewer (viz extra).")] = None,
+) -> None:
+    """Show a recording as a film: all cameras with people, hands and lanes, the receipts, the plan."""
+    from openaisle.edge.runtime import load_predictor
+    from openaisle.receipts.document import read_receipts
+    from openaisle.recording.reader import open_recording
+    from openaisle.view.exports import timeline_of
+    from openaisle.view.film import write_film
+
+    opened = open_recording(recording)
+    document = read_receipts(receipts) if receipts else None
+    predictor = load_predictor(model) if model else None
+    with progress("following people") as report:
+        timeline = timeline_of(opened, document, predictor, report)
+    with progress("drawing") as report:
+        write_film(opened, timeline, out, opened.store.spec.name, report)
+    say(f"wrote {out}")
+    if rerun is not None:
+        from openaisle.view.rerun_log import write_rerun
+
+        write_rerun(opened, timeline, rerun)
+        say(f"wrote {rerun}")
+
+
+def demo(
+    store: Annotated[
+        str, typer.Option(help="Store folder, or random:kiosk, random:corner, random:market.")
+    ] = "random:kiosk",
+    scenario: Annotated[str, typer.Option(help="Name of a shipped scenario, or a YAML file.")] = "demo",
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another shop and other shoppers.")] = 850_007,
+    model: Model = "small",
+    out: Annotated[Path, typer.Option(help="Folder for the recording, film, report and receipts.")] = Path("demo-out"),
+    fast: Annotated[bool, typer.Option("--fast", help="As fast as the machine can, not at the shop's pace.")] = False,
+    headless: Annotated[bool, typer.Option("--headless", help="Plain lines instead of a live screen.")] = False,
+) -> None:
+    """Simulate a shop with shoppers, run the model live beside it, and compare the receipts with the truth."""
+    from openaisle.demo import Demo, run_demo
+
+    run_demo(Demo(store, scenario, seed, model, out, fast, headless))

@@ -17,6 +17,7 @@ from openaisle.store.store import Lane, camera_from_spec
 
 WIDTH_PX, HEIGHT_PX, FPS = 320, 240, 5.0
 FOV_DEG = (75.0, 115.0)
+SHARP_PX_PER_M = 90.0  # at 2 m from a 90 degree lens; a soft-drink can is then 6 pixels wide
 GAINS = (1.0, 0.6, 0.12)  # worth of the first, second and third camera that sees a point
 
 
@@ -79,7 +80,7 @@ def place_cameras(
 ) -> tuple[CameraSpec, ...]:
     """The `count` cameras, greedily chosen, that together see the lanes and the floor best."""
     specs = _candidates(layout, lanes, 24 + 8 * count, rng)
-    seen = _visibility([camera_from_spec(spec) for spec in specs], layout, fixtures, lanes)
+    seen, sharpness = _visibility([camera_from_spec(spec) for spec in specs], layout, fixtures, lanes)
     weight = np.concatenate([np.full(len(lanes), 1.0 / len(lanes)), np.full(seen.shape[1] - len(lanes), 0.0)])
     weight[len(lanes) :] = 0.8 / max(seen.shape[1] - len(lanes), 1)
     worth = np.array([*GAINS, 0.0])
@@ -88,7 +89,7 @@ def place_cameras(
     at = np.array([spec.position_m[:2] for spec in specs])
     apart = 0.35 * float(np.sqrt(signed_area(layout.floor_m) / count))  # nobody hangs two cameras side by side
     for _ in range(count):
-        gain = seen @ (weight * worth[np.minimum(times, len(GAINS))])
+        gain = sharpness @ (weight * worth[np.minimum(times, len(GAINS))])
         for other in chosen:
             gain[np.linalg.norm(at - at[other], axis=1) < apart] -= 10.0
         best = int(np.argmax(gain))
@@ -99,8 +100,8 @@ def place_cameras(
 
 def _visibility(
     cameras: list[Camera], layout: Layout, fixtures: list[FixtureSpec], lanes: tuple[Lane, ...]
-) -> NDArray[np.bool_]:
-    """bool [cameras, lanes + floor samples]."""
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """What is seen, bool [cameras, lanes + floor samples], and how sharply, 0..1 of the same shape."""
     fronts = np.array([lane.front_m for lane in lanes])
     outward = np.array([lane.outward_m for lane in lanes])
     owner = np.array([lane.fixture for lane in lanes], dtype=np.int64)
@@ -108,4 +109,11 @@ def _visibility(
     people = np.c_[floor, np.full(len(floor), PERSON_HEIGHT_M)]
     scene = Scene(tuple(fixtures), layout.floor_m)
     lane_seen = lanes_seen(cameras, scene, fronts, outward, owner)
-    return np.concatenate([lane_seen, points_seen(cameras, scene, people)], axis=1)
+    seen = np.concatenate([lane_seen, points_seen(cameras, scene, people)], axis=1)
+    to_camera = np.array([camera.world_from_camera[:3, 3] for camera in cameras])[:, None] - fronts
+    distance = np.linalg.norm(to_camera, axis=2)
+    facing = (to_camera * outward).sum(axis=2) / distance
+    pixels_per_m = np.array([camera.fx_px for camera in cameras])[:, None] / distance * np.sqrt(np.clip(facing, 0, 1))
+    sharpness = seen.astype(np.float64)
+    sharpness[:, : len(lanes)] *= np.clip(pixels_per_m / SHARP_PX_PER_M, 0.1, 1.0)
+    return seen, sharpness

@@ -41,6 +41,7 @@ class VisionNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+        self.half = False  # bfloat16 matrix products in the trunk; the geometry stays in float32
         self.trunk = Trunk(config)
         self.fusion = nn.ModuleDict({point: Fusion() for point in POINTS})
         self.pictures = PictureEncoder(config.product_width)
@@ -48,7 +49,8 @@ class VisionNetwork(nn.Module):
 
     def forward(self, batch: DenseBatch) -> DenseOutputs:
         """All dense outputs; views are fused by true owner, as training on single instants knows it."""
-        outputs = [self.trunk(c.pixels, c.background, c.rays, c.cells, c.mask) for c in batch.chunks]
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.half):
+            outputs = [self.trunk(c.pixels, c.background, c.rays, c.cells, c.mask) for c in batch.chunks]
         tokens = flatten(outputs, batch.chunks)
         targets = batch.targets
         fused = {point: self.fuse(point, tokens, batch) for point in POINTS} if len(targets.people_floor) else {}

@@ -34,10 +34,11 @@ def train_vision(network: VisionNetwork, stage: VisionStage, shards: Sequence[Pa
 
     def loss_at(step: int) -> tuple[Tensor, Mapping[str, float]]:
         batch = sample_batch(training, stage.instants, np.random.default_rng((stage.seed, step)))
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            outputs = network(batch)
-        with torch.autocast("cpu", enabled=False):
-            losses = {task.name: weights[task.name] * task.loss(outputs, batch.targets) for task in DENSE_TASKS if weights.get(task.name)}
+        network.half = True
+        outputs = network(batch)
+        network.half = False
+        tasks = [task for task in DENSE_TASKS if weights.get(task.name)]
+        losses = {task.name: weights[task.name] * task.loss(outputs, batch.targets) for task in tasks}
         return torch.stack(list(losses.values())).sum(), {name: float(value) for name, value in losses.items()}
 
     Loop(network, stage.loop, out, "vision").run(loss_at, lambda average: evaluate_vision(average, validation))

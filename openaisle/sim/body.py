@@ -19,8 +19,9 @@ Float = NDArray[np.float64]
 
 # dims, metres: one row per body, indices into it
 HEIGHT, HIP_Z, TORSO, SHOULDER, HIP, UPPER, FORE, THIGH, SHIN, HEAD_R, NECK, GIRTH, RADIUS = range(13)
-# stance: x, y, heading, gait phase, stride, lean, twist, crouch, sway x, sway y, head yaw, head pitch, trolley x y heading
-X, Y, HEADING, PHASE, STRIDE, LEAN, TWIST, CROUCH, SWAY_X, SWAY_Y, LOOK_YAW, LOOK_PITCH, CART_X, CART_Y, CART_YAW = range(15)
+# stance: where and facing, gait phase and stride, lean, twist, crouch, sway, head yaw and pitch, where the trolley is
+X, Y, HEADING, PHASE, STRIDE, LEAN, TWIST, CROUCH, SWAY_X, SWAY_Y, LOOK_YAW, LOOK_PITCH, CART_X, CART_Y = range(14)
+STANCE = 14
 # hand: pose it moves to (-1 = the world point), progress 0..1, start xyz, world target xyz
 H_POSE, H_PROGRESS, H_START, H_TARGET = 0, 1, 2, 5
 
@@ -115,8 +116,10 @@ def draw_build(rng: np.random.Generator, child: bool, staff: bool, carrier: Carr
 def _colour(rng: np.random.Generator) -> NDArray[np.uint8]:
     """Clothes: half of them muted (grey, navy, black, white), half of any hue."""
     if rng.random() < 0.5:
-        return np.clip(rng.integers(15, 235) + rng.integers(-18, 19, 3), 5, 250).astype(np.uint8)
-    return rng.integers(10, 245, 3).astype(np.uint8)
+        colour = rng.integers(15, 235) + rng.integers(-18, 19, 3)
+    else:
+        colour = rng.integers(10, 245, 3)
+    return np.array(np.clip(colour, 5, 250), dtype=np.uint8)
 
 
 def _clothes(
@@ -324,7 +327,8 @@ def _carried(
         cart = np.array([stance[CART_X], stance[CART_Y], 0.0])
         _put(capsules, 16, cart + np.array([0.0, 0.0, 0.2]), cart + np.array([0.0, 0.0, 0.55]), 0.16)
         _put(capsules, 17, cart + np.array([0.0, 0.0, 0.6]), points[2], 0.018)
-        _put(capsules, 18, cart + left * 0.15 + np.array([0.0, 0.0, 0.06]), cart - left * 0.15 + np.array([0.0, 0.0, 0.06]), 0.06)
+        axle = cart + np.array([0.0, 0.0, 0.06])
+        _put(capsules, 18, axle + left * 0.15, axle - left * 0.15, 0.06)
 
 
 @njit(cache=True)

@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 
 from openaisle.messages import GateEvent, ShopperTruth, TruthLane, TruthReceipt
 from openaisle.sim import walking
-from openaisle.sim.behaviour import Mind, shop
+from openaisle.sim.behaviour import shop
 from openaisle.sim.body import Carrier, draw_build
+from openaisle.sim.choices import Mind
 from openaisle.sim.faults import FaultPlan, draw_faults
 from openaisle.sim.scales import Scales
 from openaisle.sim.scenario import Scenario
 from openaisle.sim.shopper import STEP_NS, STEP_S, Shopper, truth_of
+from openaisle.sim.staff import Job, draw_jobs, restock
 from openaisle.sim.state import World
 from openaisle.sim.stock import Stock
 from openaisle.sim.walking import Doorway
-from openaisle.sim.world import Items, Person, Snapshot
+from openaisle.sim.world import Items, Snapshot
 from openaisle.store.store import Store
 
 Float = NDArray[np.float64]
@@ -40,7 +42,12 @@ class Arrival:
     visit: str
     group: str
     child: bool
-    staff: bool
+    jobs: tuple[Job, ...] = ()  # staff: what they bring
+
+    @property
+    def staff(self) -> bool:
+        """Staff have no visit."""
+        return not self.visit
 
 
 class Simulation:
@@ -48,7 +55,7 @@ class Simulation:
 
     def __init__(self, store: Store, scenario: Scenario, seed: int, start_ns: int = START_NS) -> None:
         self.store, self.scenario, self.seed, self.start_ns = store, scenario, seed, start_ns
-        setup, stock_seed, scale_seed, *_ = np.random.SeedSequence([seed, 0x51]).spawn(3)
+        setup, stock_seed, scale_seed = np.random.SeedSequence([seed, *scenario.name.encode()]).spawn(3)
         self._rng = np.random.Generator(np.random.PCG64(setup))
         stock = Stock(store, np.random.Generator(np.random.PCG64(stock_seed)), scenario.fill)
         span = (start_ns, start_ns + int(scenario.duration_s * 1e9))
@@ -98,7 +105,10 @@ class Simulation:
             for member in range(size):
                 child = bool(rng.random() < scenario.child * (2.5 if member else 1.0))
                 at = self.start_ns + int((time_s + 0.8 * member) * 1e9)
-                out.append(Arrival(at, visit, visit if size > 1 else "", child, False))
+                out.append(Arrival(at, visit, visit if size > 1 else "", child))
+        for _ in range(int(rng.integers(scenario.staff[0], scenario.staff[1] + 1))):
+            at = self.start_ns + int(rng.uniform(EMPTY_BEFORE_S + 1.0, 0.5 * scenario.duration_s) * 1e9)
+            out.append(Arrival(at, "", "", False, tuple(draw_jobs(self._world.stock, rng))))
         return sorted(out, key=lambda arrival: arrival.time_ns)
 
     # --- stepping --------------------------------------------------------------------------------------------
@@ -161,7 +171,7 @@ class Simulation:
             arrival = self._coming.pop(0)
             me = self._person(arrival, door)
             door.user = me.number
-            me.script = shop(self._mind, me)
+            me.script = restock(self._mind, me, list(arrival.jobs)) if arrival.staff else shop(self._mind, me)
             world.shoppers.append(me)
 
     def _is_clear(self, door: Doorway) -> bool:
@@ -175,11 +185,11 @@ class Simulation:
     def _person(self, arrival: Arrival, door: Doorway) -> Shopper:
         self._people += 1
         number = self._people
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, 0xB0D, number])))
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, number, *self.scenario.name.encode()])))
         weights = np.array(list(self.scenario.carriers.model_dump().values())) + 1e-9
         carrier = Carrier(int(rng.choice(4, p=weights / weights.sum())))
         if arrival.child or arrival.staff:
-            carrier = Carrier.NOTHING
+            carrier = Carrier.TROLLEY if arrival.staff else Carrier.NOTHING
         heading = float(np.arctan2(door.inward[1], door.inward[0]))
         tempo = float(np.clip(rng.lognormal(0.0, 0.18), 0.65, 1.5))
         return Shopper(
@@ -229,7 +239,7 @@ class Simulation:
 
     def _gate(self, me: Shopper, before: Float) -> None:
         """A gate sees everybody who crosses its line."""
-        if not me.in_door or me.staff:
+        if not me.in_door:
             return
         for door in dict.fromkeys(self._world.entries + self._world.exits):
             if door.user == me.number:

@@ -70,7 +70,7 @@ class Scales:
         reading = cell + self.zero_g + self._drift + self.noise_g * noise[1]
         reading = np.round(reading / self.quantum_g) * self.quantum_g
         self._lose_rows()
-        out = reading.astype(np.float32)
+        out: NDArray[np.float32] = reading.astype(np.float32)
         out[self._lost > 0] = np.nan
         self._faults.apply(time_ns, out)
         return out

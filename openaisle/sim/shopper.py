@@ -27,7 +27,7 @@ STEP_NS = 50_000_000
 
 @dataclass(slots=True)
 class Grip:
-    """A unit in a hand: where it is relative to the palm, in a frame that turns with the body; moves from `a` to `b`."""
+    """A unit in a hand: its place relative to the palm, in a frame that turns with the body; goes from `a` to `b`."""
 
     item: int
     a: Float  # [6] x y z of the middle of the base (metres), turn, tip over x, tip over y (rad)
@@ -53,7 +53,7 @@ def held_pose(palm: Float, heading: float, a: Float, b: Float, progress: float, 
     out[2, 0], out[2, 1], out[2, 2] = -cx * sy, sx, cx * cy
 
 
-@dataclass
+@dataclass(eq=False)
 class Shopper:
     """One person; positions in world metres, hands are 0 = left, 1 = right."""
 
@@ -82,11 +82,16 @@ class Shopper:
     hand_lane: list[int] = field(default_factory=lambda: [-1, -1])  # lane a hand is sent to
     shelf: tuple[int, int] = (-1, -1)  # fixture and lane this person is busy with
     free_hands: bool = False  # lets go of the trolley
-    waits_for: str = ""  # what somebody else may want from this person
+    gave_up: set[int] = field(default_factory=set)  # lanes this person cannot reach
+    follows: Shopper | None = None  # whose shelf this person is on his way to
+    arrived: bool = False  # stands before the shelf
+    asked_by: Shopper | None = None  # who wants to hand something to this person
+    ready: bool = False  # stands and waits for `asked_by`
+    leaving: bool = False
     gone: bool = False
 
     def __post_init__(self) -> None:
-        self.stance = np.zeros(15)
+        self.stance = np.zeros(body.STANCE)
         self.hands = np.zeros((2, 8))
         self._hand_rate = [1.0, 1.0]
         self._posture = np.zeros((2, 3))  # from, to: lean twist crouch
@@ -200,7 +205,6 @@ class Shopper:
         if size > 0.55 or size < 0.36:
             self.cart = self.position + gap / size * min(max(size, 0.36), 0.55)
         self.stance[body.CART_X], self.stance[body.CART_Y] = self.cart
-        self.stance[body.CART_YAW] = np.arctan2(-gap[1], -gap[0])
 
     def _draw(self) -> None:
         body.pose_body(self.build.dims, self.stance, self.hands, int(self.build.carrier), self.capsules, self.points)

@@ -21,8 +21,8 @@ from openaisle.store.store import Store
 
 Float = NDArray[np.float64]
 DOOR_OPEN_S, DOOR_SHUT_S = 0.7, 1.3
-# where somebody may stand to reach a lane: metres along the shelf from the unit, metres from the fixture beyond the body
-SIDESTEPS = (0.0, 0.12, -0.12, 0.26, -0.26, 0.4, -0.4)
+# where somebody may stand to reach a lane, metres: along the shelf from the unit; from the fixture, beyond the body
+SIDESTEPS = (0.0, 0.13, -0.13, 0.26, -0.26, 0.39, -0.39, 0.5, -0.5)
 STANDOFFS = (0.05, 0.14, 0.26)
 
 
@@ -81,7 +81,7 @@ class World:
         self, me: Shopper, at: Float, heading: float, hand: int, lane: int, target: Float
     ) -> tuple[Posture | None, float]:
         front = self.fronts[lane]
-        stance = np.zeros(15)
+        stance = np.zeros(body.STANCE)
         stance[body.X], stance[body.Y], stance[body.HEADING] = at[0], at[1], heading
         inward = np.array([np.cos(front.inward_rad), np.sin(front.inward_rad)])
         edge = self.store.lanes[lane].world_from_lane[:2, 3] - front.setback_m * inward
@@ -98,8 +98,11 @@ class World:
         turn = (towards - inward + np.pi) % (2 * np.pi) - np.pi
         return float(inward + np.clip(0.5 * turn, -0.5, 0.5))
 
-    def find_spot(self, me: Shopper, hand: int, lane: int, target: Float) -> Float | None:
-        """The best free place [2] from which `target` in a lane can be reached; None = there is none."""
+    def find_spot(self, me: Shopper, hand: int, lane: int, target: Float, alone: bool = False) -> Float | None:
+        """The best free place [2] from which `target` in a lane can be reached; None = there is none.
+
+        alone: as if nobody else were in the store.
+        """
         front = self.fronts[lane]
         pose = self.store.lanes[lane].world_from_lane
         right, inward = pose[:2, 0], pose[:2, 1]
@@ -109,7 +112,7 @@ class World:
         for away in STANDOFFS:
             for side in SIDESTEPS:
                 at = foot + right * side - inward * (me.build.radius_m + away)
-                if not self.is_free(me, at):
+                if not self.is_free(me, at, alone):
                     continue
                 posture, cost = self._posture_at(me, at, self.heading_for(at, lane, target), hand, lane, target)
                 cost += 0.5 * abs(side) + 0.3 * away
@@ -117,13 +120,13 @@ class World:
                     best, best_cost = at, cost
         return best
 
-    def is_free(self, me: Shopper, at: Float) -> bool:
+    def is_free(self, me: Shopper, at: Float, alone: bool = False) -> bool:
         """Whether a person could stand there: no furniture, wall, standing person or claimed place in the way."""
         radius = me.build.radius_m
         if self.ground.clearance(float(at[0]), float(at[1])) < radius + 0.01:
             return False
         for other in self.shoppers:
-            if other is me:
+            if other is me or alone:
                 continue
             place = other.claim if other.claim is not None else other.position if other.goal is None else None
             need = radius + other.build.radius_m + 0.03

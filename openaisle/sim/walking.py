@@ -30,8 +30,8 @@ def rect_distance(x: float, y: float, rect: Float) -> float:
     v = dy * rect[2] - dx * rect[3] - rect[5] / 2
     u, v = abs(u) - rect[4] / 2, abs(v) - rect[5] / 2
     if u > 0 and v > 0:
-        return np.sqrt(u * u + v * v)
-    return max(u, v)
+        return float(np.sqrt(u * u + v * v))
+    return float(max(u, v))
 
 
 @njit(cache=True)
@@ -102,8 +102,8 @@ def _distance_field(free: Float, radius: float, gy: int, gx: int, cell: float) -
 def _descend(field: Float, x0: float, y0: float, cell: float, x: float, y: float, steps: int) -> tuple[float, float]:
     """The point `steps` cells further down the field from (x, y); (x, y) itself where the field knows no way."""
     ny, nx = field.shape
-    cx = min(nx - 1, max(0, int(round((x - x0) / cell))))
-    cy = min(ny - 1, max(0, int(round((y - y0) / cell))))
+    cx = min(nx - 1, max(0, round((x - x0) / cell)))
+    cy = min(ny - 1, max(0, round((y - y0) / cell)))
     reach = 1
     while not np.isfinite(field[cy, cx]) and reach <= 4:  # pushed into a cell that is too tight: nearest good one
         best = np.inf
@@ -173,7 +173,7 @@ def _danger(me: Float, vx: float, vy: float, other: Float) -> float:
     wx, wy = vx - other[2], vy - other[3]
     towards = px * wx + py * wy
     if gap2 < reach * reach:
-        return 3.0 * max(0.0, towards / np.sqrt(gap2 + 1e-9))
+        return float(3.0 * max(0.0, towards / np.sqrt(gap2 + 1e-9)))
     if towards <= 0:
         return 0.0
     w2 = wx * wx + wy * wy + 1e-12
@@ -189,7 +189,7 @@ def _fits(x: float, y: float, r: float, discs: Float, rects: Float, floor: Float
     for k in range(len(discs)):
         if np.hypot(discs[k, 0] - x, discs[k, 1] - y) < r + discs[k, 4]:
             return False
-    return clearance(x, y, rects, floor, walls) >= r
+    return bool(clearance(x, y, rects, floor, walls) >= r)
 
 
 @njit(cache=True)
@@ -262,7 +262,7 @@ class Ground:
     def next_point(self, field: Float, at: Float, look_m: float = 0.4) -> tuple[float, float]:
         """A point about `look_m` further on the way from `at` down `field`."""
         steps = max(2, round(look_m / self.cell_m))
-        return _descend(field, self.x0, self.y0, self.cell_m, float(at[0]), float(at[1]), steps)  # type: ignore[no-any-return]
+        return _descend(field, self.x0, self.y0, self.cell_m, float(at[0]), float(at[1]), steps)
 
     def random_point(self, rng: np.random.Generator, radius_m: float, near: Float, within_m: float) -> Float:
         """A free place within `within_m` of `near`; `near` itself when twenty tries find none."""

@@ -233,8 +233,8 @@ class ReceiptDecoder(nn.Module):
 
     def forward(
         self, state: Tensor, journey: Journey, lane_fits: Tensor, given: Choice | None, masks: tuple[Tensor, Tensor]
-    ) -> tuple[EventLogits, Choice, Tensor]:
-        """Scores, the choice (given, or greedy), and the embedding [B, X, D] of the chosen event.
+    ) -> tuple[EventLogits, Choice]:
+        """Scores and the choice (given, or greedy).
 
         lane_fits [B, L, BASKET_LANE_FEATURES] tells how each lane's step fits its own product; masks are lanes, shoppers.
         """
@@ -262,10 +262,8 @@ class ReceiptDecoder(nn.Module):
         state = state + self.chosen["product"](chosen) + self.quantity_in(quantity)
         receiver_logits = self.point("receiver", state, journey.shoppers, shopper_mask)
         receiver = given.receiver if given is not None else receiver_logits.argmax(-1)
-        over = (kind == 3).to(state.dtype)[..., None]
-        state = state + self.chosen["receiver"](take_row(journey.shoppers, receiver)) * over
         logits = EventLogits(kind_logits, lane_logits, shopper_logits, product_logits, quantity_logits, receiver_logits)
-        return logits, Choice(kind, lane, shopper, product, quantity, receiver), state
+        return logits, Choice(kind, lane, shopper, product, quantity, receiver)
 
     def fit_of(self, fits: Tensor, owner: Tensor, shopper: Tensor) -> Tensor:
         """Score [B, X, C] of candidates by weight fit and by whether they are the chosen shopper's own."""

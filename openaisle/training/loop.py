@@ -131,7 +131,7 @@ class Loop:
                     self.state.average[key].lerp_(value, 1 - decay)
                 else:
                     self.state.average[key].copy_(value)
-        return {"loss": float(loss), "rate": rate, **parts}
+        return {"loss": float(loss.detach()), "rate": rate, **parts}
 
     def _evaluate(self, evaluate_at: EvaluateAt) -> Mapping[str, float]:
         live = {k: v.detach().clone() for k, v in self.network.state_dict().items()}

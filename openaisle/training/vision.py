@@ -39,7 +39,7 @@ def train_vision(network: VisionNetwork, stage: VisionStage, shards: Sequence[Pa
         network.half = False
         tasks = [task for task in DENSE_TASKS if weights.get(task.name)]
         losses = {task.name: weights[task.name] * task.loss(outputs, batch.targets) for task in tasks}
-        return torch.stack(list(losses.values())).sum(), {name: float(value) for name, value in losses.items()}
+        return torch.stack(list(losses.values())).sum(), {name: float(value.detach()) for name, value in losses.items()}
 
     Loop(network, stage.loop, out, "vision").run(loss_at, lambda average: evaluate_vision(average, validation))
 

@@ -41,7 +41,7 @@ class ReceiptNetwork(nn.Module):
         fits = batch.lanes[..., LANE_FIT]
         embedded = self.embed(given, journey)
         state = self.decoder.states(journey, embedded[:, :-1])
-        logits, _, _ = self.decoder(state, journey, fits, given, masks)
+        logits, _ = self.decoder(state, journey, fits, given, masks)
         return logits
 
     def embed(self, choice: Choice, journey: Journey) -> Tensor:
@@ -85,7 +85,7 @@ def loss(logits: EventLogits, targets: ReceiptTargets) -> tuple[Tensor, dict[str
     parts["quantity"] = _nll(inner["quantity"], rows[..., 4], real)
     parts["receiver"] = _nll(inner["receiver"], rows[..., 5], over)
     total = torch.stack(list(parts.values())).sum() / ticks
-    return total, {name: float(value) / ticks for name, value in parts.items()}
+    return total, {name: float(value.detach()) / ticks for name, value in parts.items()}
 
 
 def _nll(logits: Tensor, index: Tensor, mask: Tensor) -> Tensor:

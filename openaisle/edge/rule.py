@@ -1,0 +1,81 @@
+"""The trivial rule on the model's own tracks: nearest hand to a weight step, planogram product, rounded quantity.
+
+So that every number of the network has something to stand beside. It sees and follows with the same network; only
+the receipt decoder is replaced.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openaisle.predictor import Arrays, Float32, Predictor, TickView, VisualTokens, WrittenEvent
+from openaisle.tokens.journey import FRAMES, KINDS, hands_in_lanes, opening_distance
+from openaisle.tokens.scales import PAST_S, RATE_HZ, TICK_S
+
+FIRST, LAST = int(PAST_S * RATE_HZ), int((PAST_S + TICK_S) * RATE_HZ)
+SETTLE = RATE_HZ // 2  # a level is the median over half a second
+MIN_SHARE = 0.5  # of a unit's mass: smaller steps are noise, drift or a neighbour's cross-talk
+
+
+class RulePredictor:
+    """Nearest tracked hand to a weight step; the eyes are another predictor's."""
+
+    def __init__(self, eyes: Predictor) -> None:
+        self.eyes = eyes
+        self.name = "rule"
+
+    def embed_catalogue(self, pictures: NDArray[np.uint8]) -> Float32:
+        """As the eyes do."""
+        return self.eyes.embed_catalogue(pictures)
+
+    def look(self, slots: list[VisualTokens]) -> list[Arrays]:
+        """As the eyes do."""
+        return self.eyes.look(slots)
+
+    def place(self, floor_m: Float32, spread_m: float) -> Arrays:
+        """As the eyes do."""
+        return self.eyes.place(floor_m, spread_m)
+
+    def remember(self, votes: Arrays, memory: Arrays, dt_s: float) -> tuple[Arrays, Float32]:
+        """As the eyes do."""
+        return self.eyes.remember(votes, memory, dt_s)
+
+    def write(self, view: TickView) -> list[WrittenEvent]:
+        """One event per scale whose level steps within the tick by at least half a unit."""
+        if not len(view.tracks.floor_m) or not len(view.window.activity):
+            return []
+        distance = opening_distance(view.table, hands_in_lanes(view.table, view.tracks)).min(-1)  # [S, lanes, FRAMES]
+        events = []
+        for scale in sorted({int(s) for s in view.table.scale[view.features.lane] if s >= 0}):
+            step, sample = strongest_step(view.window.delta_grams[scale])
+            if not FIRST <= sample < LAST:
+                continue
+            event = explain(view, np.flatnonzero(view.table.scale == scale), (step, sample), distance)
+            if event is not None:
+                events.append(event)
+        return events
+
+
+def strongest_step(delta: Float32) -> tuple[float, int]:
+    """The largest difference between the medians after and before a sample, and that sample."""
+    best, at = 0.0, -1
+    for sample in range(SETTLE, len(delta) - SETTLE):
+        step = float(np.median(delta[sample : sample + SETTLE]) - np.median(delta[sample - SETTLE : sample]))
+        if abs(step) > abs(best):
+            best, at = step, sample
+    return best, at
+
+
+def explain(view: TickView, lanes: NDArray[np.int64], step: tuple[float, int], distance: Float32) -> WrittenEvent | None:
+    """Who (nearest hand), which lane (nearest to that hand), how many (rounded), or None."""
+    frame = int(np.clip(step[1] * FRAMES // (FRAMES * RATE_HZ // 5), 0, FRAMES - 1))
+    near = distance[:, lanes, max(0, frame - 2) : frame + 2].min(-1)  # [S, lanes]
+    shopper, column = np.unravel_index(int(np.argmin(near)), near.shape)
+    lane = int(lanes[column])
+    product = int(view.table.product[lane])
+    unit = float(view.table.unit_grams[product]) if product >= 0 else 0.0
+    if unit <= 0 or abs(step[0]) < max(MIN_SHARE * unit, 3.0):
+        return None
+    kind = KINDS.index("take" if step[0] < 0 else "return")
+    return WrittenEvent(kind, lane, int(shopper), product, max(1, round(abs(step[0]) / unit)), -1, 0.9)

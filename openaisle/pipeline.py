@@ -171,7 +171,12 @@ def follow(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> Stat
         state = find_lost(state, votes[slot], attention, tick, predictor, setup)
         rows = {**state.memory, "number": np.array([shopper.number for shopper in state.shoppers], dtype=np.int64)}
         state = replace(state, window=(*state.window, rows)[-FRAMES:])
-    leaving = claim_exits(setup.store, [e for e in tick.gates if e.kind == "exit"], state.memory["floor"], [s.left_ns for s in state.shoppers])
+    leaving = claim_exits(
+        setup.store,
+        [e for e in tick.gates if e.kind == "exit"],
+        state.memory["floor"],
+        [s.left_ns for s in state.shoppers],
+    )
     shoppers = tuple(replace(s, left_ns=leaving[i]) if i in leaving else s for i, s in enumerate(state.shoppers))
     return replace(state, shoppers=shoppers)
 
@@ -205,10 +210,18 @@ def visual_tokens(patches: list[Patches], setup: Setup) -> VisualTokens:
     return VisualTokens(
         join([p.pixels.reshape(len(p.pixels), -1) for p in patches], (768,), np.uint8),
         join([p.background.reshape(len(p.background), -1) for p in patches], (768,), np.uint8),
-        join([r.features[c] for r, c in zip(rays, cells, strict=True)], (rays[0].features.shape[-1] if rays else 1,), np.float32),
+        join(
+            [r.features[c] for r, c in zip(rays, cells, strict=True)],
+            (rays[0].features.shape[-1] if rays else 1,),
+            np.float32,
+        ),
         join([p.cells for p in patches], (2,), np.int64),
         join([r.anchor_m[c] for r, c in zip(rays, cells, strict=True)], (3,), np.float32),
-        join([np.broadcast_to(r.world_from_horizontal, (n, 3, 3)) for r, n in zip(rays, count, strict=True)], (3, 3), np.float32),
+        join(
+            [np.broadcast_to(r.world_from_horizontal, (n, 3, 3)) for r, n in zip(rays, count, strict=True)],
+            (3, 3),
+            np.float32,
+        ),
         join([np.full(n, p.camera) for p, n in zip(patches, count, strict=True)], (), np.int64),
     )  # type: ignore[arg-type]  # join keeps dtypes
 
@@ -287,7 +300,11 @@ def fill_slot(out: TrackWindow, slot: Arrays, place: tuple[int, int, int]) -> No
     out.floor_m[row, f], out.hands_m[row, f] = slot["floor"][i], slot["hands"][i]
     out.floor_sd_m[row, f] = np.sqrt(np.trace(slot["floor_variance"][i]) / 2)
     out.hand_sd_m[row, f] = np.sqrt(np.trace(slot["hand_variance"][i], axis1=-2, axis2=-1) / 3)
-    out.held[row, f], out.activity[row, f], out.product[row, f] = slot["held"][i], slot["activity"][i], slot["product"][i]
+    out.held[row, f], out.activity[row, f], out.product[row, f] = (
+        slot["held"][i],
+        slot["activity"][i],
+        slot["product"][i],
+    )
     out.valid[row, f] = 1.0
 
 
@@ -312,7 +329,14 @@ def write(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple
     tracks = track_window(state)
     row_of = {shopper.number: i for i, shopper in enumerate(state.shoppers)}
     told = tuple(
-        RecentEvent(w.event.kind, row_of.get(w.shopper, -1), w.event.lane, w.event.product, w.event.quantity, float(tick.index - w.tick))
+        RecentEvent(
+            w.event.kind,
+            row_of.get(w.shopper, -1),
+            w.event.lane,
+            w.event.product,
+            w.event.quantity,
+            float(tick.index - w.tick),
+        )
         for w in recent
     )
     window = scale_window(state.grams)
@@ -331,7 +355,9 @@ def close_together(tracks: TrackWindow) -> bool:
     return bool(len(floor) > 1 and gap.min() < HAND_OVER_M)
 
 
-def lie(lying: Mapping[tuple[int, int], tuple[int, int]], events: list[WrittenEvent], tick: Tick, setup: Setup) -> Mapping[tuple[int, int], tuple[int, int]]:
+def lie(
+    lying: Mapping[tuple[int, int], tuple[int, int]], events: list[WrittenEvent], tick: Tick, setup: Setup
+) -> Mapping[tuple[int, int], tuple[int, int]]:
     """What lies in a wrong lane after these events."""
     after = dict(lying)
     for event in events:
@@ -345,7 +371,9 @@ def lie(lying: Mapping[tuple[int, int], tuple[int, int]], events: list[WrittenEv
     return after
 
 
-def charge(state: State, tick: Tick, events: list[WrittenEvent], setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
+def charge(
+    state: State, tick: Tick, events: list[WrittenEvent], setup: Setup
+) -> tuple[State, tuple[ReceiptUpdate, ...]]:
     """Events into the ledger; updates for every visit they touch."""
     updates: list[ReceiptUpdate] = []
     for i, event in enumerate(events):
@@ -362,7 +390,9 @@ def ledger_event(state: State, tick: Tick, numbered: tuple[int, WrittenEvent], s
     i, event = numbered
     lane = setup.store.lanes[event.lane] if event.lane >= 0 else None
     at = lane.front_m if lane else np.append(state.memory["floor"][event.shopper], 1.0)
-    seen = [camera.id for camera in setup.store.cameras if in_view(camera.project(at), (camera.width_px, camera.height_px))]
+    seen = [
+        camera.id for camera in setup.store.cameras if in_view(camera.project(at), (camera.width_px, camera.height_px))
+    ]
     scales = (setup.store.spec.scales[lane.scale].id,) if lane and lane.scale >= 0 and setup.scales else ()
     name = lane.id if lane else ""
     evidence = Evidence(tuple(seen), scales, tick.time_ns, tick.time_ns + NANOSECONDS, name)
@@ -392,7 +422,9 @@ def finish(state: State, tick: Tick) -> State:
     memory = {k: v[keep] for k, v in state.memory.items()}
     shoppers = tuple(s for s, k in zip(state.shoppers, keep, strict=True) if k)
     inside = {s.visit for s in shoppers}
-    over = {s.visit: tick.sensed_ns for s, k in zip(state.shoppers, keep, strict=True) if not k and s.visit not in inside}
+    over = {
+        s.visit: tick.sensed_ns for s, k in zip(state.shoppers, keep, strict=True) if not k and s.visit not in inside
+    }
     return replace(state, memory=memory, shoppers=shoppers, finished={**state.finished, **over})
 
 
@@ -411,7 +443,9 @@ def run(
                 receipts[shopper.visit] = price(fold(state.ledger, shopper.visit), store.spec, store.products)
         receipts |= {update.visit: update.receipt for update in updates}
         m = state.memory
-        tracks = tuple(Track(s.number, s.visit, m["floor"][i], m["head"][i], m["hands"][i]) for i, s in enumerate(state.shoppers))
+        tracks = tuple(
+            Track(s.number, s.visit, m["floor"][i], m["head"][i], m["hands"][i]) for i, s in enumerate(state.shoppers)
+        )
         timed = tuple(replace(u, update=u.update.model_copy(update={"compute_s": compute_s})) for u in updates)
         yield StepResult(tick.sensed_ns, tick, timed, tracks, dict(receipts), state.finished, compute_s)
 

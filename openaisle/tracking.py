@@ -59,7 +59,9 @@ def claim_exits(store: Store, exits: list[GateEvent], floor_m: Float32, left_ns:
     return out
 
 
-def find_unclaimed(births: Births, votes: Arrays, attention: Float32, memory: Arrays, store: Store) -> tuple[Births, Found | None]:
+def find_unclaimed(
+    births: Births, votes: Arrays, attention: Float32, memory: Arrays, store: Store
+) -> tuple[Births, Found | None]:
     """Watch tokens that belong to a person but to no query; after some slots, say where and which query is lost."""
     mass = memory["mass"]
     before = births.lost if len(births.lost) == len(mass) else (0,) * len(mass)

@@ -80,14 +80,18 @@ def load_weights(path: Path) -> Foundation:
             header = file.metadata() or {}
         tensors = load_file(str(path))
     except (OSError, SafetensorError) as error:
-        raise ModelError([Problem(str(path), "file", f"cannot be read: {error}", "train, or fetch the weights again")]) from error
+        raise ModelError(
+            [Problem(str(path), "file", f"cannot be read: {error}", "train, or fetch the weights again")]
+        ) from error
     network = new_foundation(config_from_dict(json.loads(header.get("config", "{}")), str(path)))
     for name, module in network.modules().items():
         own = {key[len(name) + 1 :]: value for key, value in tensors.items() if key.startswith(f"{name}.")}
         missing, unexpected = module.load_state_dict(own, strict=False)
         wrong = [key for key in missing if not (name == "memory" and key.startswith("fusion."))] + list(unexpected)
         if wrong:
-            raise ModelError([Problem(str(path), f"{name}.{wrong[0]}", "does not match the network", "use matching weights")])
+            raise ModelError(
+                [Problem(str(path), f"{name}.{wrong[0]}", "does not match the network", "use matching weights")]
+            )
     return network
 
 
@@ -111,7 +115,14 @@ class LookGraph(nn.Module):
         self.trunk = network.vision.trunk
 
     def forward(
-        self, pixels: Tensor, background: Tensor, rays: Tensor, cells: Tensor, mask: Tensor, anchor: Tensor, frame: Tensor
+        self,
+        pixels: Tensor,
+        background: Tensor,
+        rays: Tensor,
+        cells: Tensor,
+        mask: Tensor,
+        anchor: Tensor,
+        frame: Tensor,
     ) -> tuple[Tensor, ...]:
         """Images [I, N, ...] → votes [I * N, ...] in VOTE_NAMES order."""
         tokens = flat(self.trunk(pixels, background, rays, cells, mask))
@@ -125,7 +136,9 @@ def flat(tokens: PatchOutputs) -> PatchOutputs:
     for field in fields(PatchOutputs):
         value = getattr(tokens, field.name)
         values[field.name] = (
-            Gaussian(value.mean.flatten(0, 1), value.factor.flatten(0, 1)) if isinstance(value, Gaussian) else value.flatten(0, 1)
+            Gaussian(value.mean.flatten(0, 1), value.factor.flatten(0, 1))
+            if isinstance(value, Gaussian)
+            else value.flatten(0, 1)
         )
     return PatchOutputs(**values)
 
@@ -198,7 +211,13 @@ def export(network: Foundation, folder: Path, record: dict[str, str | float]) ->
     (folder / "model.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
 
 
-def _save(module: nn.Module, inputs: Sequence[Tensor], path: Path, names: tuple[Sequence[str], Sequence[str]], axes: dict[str, dict[int, str]]) -> None:
+def _save(
+    module: nn.Module,
+    inputs: Sequence[Tensor],
+    path: Path,
+    names: tuple[Sequence[str], Sequence[str]],
+    axes: dict[str, dict[int, str]],
+) -> None:
     torch.onnx.export(
         module, tuple(inputs), str(path), input_names=list(names[0]), output_names=list(names[1]),
         dynamic_axes=axes, opset_version=17, dynamo=False,
@@ -207,7 +226,13 @@ def _save(module: nn.Module, inputs: Sequence[Tensor], path: Path, names: tuple[
 
 def _export_pictures(network: Foundation, folder: Path) -> None:
     pictures = torch.zeros(3, 2, 32, 32, 3, dtype=torch.uint8)
-    _save(PicturesGraph(network), [pictures], folder / "pictures.onnx", (["pictures"], ["vectors"]), {"pictures": {0: "m"}, "vectors": {0: "m"}})
+    _save(
+        PicturesGraph(network),
+        [pictures],
+        folder / "pictures.onnx",
+        (["pictures"], ["vectors"]),
+        {"pictures": {0: "m"}, "vectors": {0: "m"}},
+    )
 
 
 def _export_look(network: Foundation, folder: Path) -> None:
@@ -228,12 +253,22 @@ def _export_remember(network: Foundation, folder: Path) -> None:
         torch.zeros(1, t, 768, dtype=torch.uint8), torch.zeros(1, t, 768, dtype=torch.uint8), torch.randn(1, t, RAY_FEATURES),
         torch.zeros(1, t, 2, dtype=torch.int64), torch.ones(1, t, dtype=torch.bool),
     ))  # fmt: skip
-    votes = votes_from_tokens(tokens, torch.randn(t, 3), torch.eye(3).expand(t, 3, 3), torch.eye(views)[torch.arange(t) % views])
+    votes = votes_from_tokens(
+        tokens, torch.randn(t, 3), torch.eye(3).expand(t, 3, 3), torch.eye(views)[torch.arange(t) % views]
+    )
     memory = new_memory(torch.randn(q, 2), 0.4, network.config.appearance_width, network.config.product_width)
     names = (*VOTE_NAMES, "view", *(f"memory_{name}" for name in memory_names()), "dt_s")
     outputs = (*memory_names(), "attention")
-    inputs = [*(getattr(votes, name) for name in VOTE_NAMES), votes.view, *(getattr(memory, n) for n in memory_names()), torch.tensor(0.2)]
-    axes: dict[str, dict[int, str]] = {name: {0: "t"} for name in VOTE_NAMES} | {"view": {0: "t", 1: "v"}, "attention": {0: "t", 1: "q1"}}
+    inputs = [
+        *(getattr(votes, name) for name in VOTE_NAMES),
+        votes.view,
+        *(getattr(memory, n) for n in memory_names()),
+        torch.tensor(0.2),
+    ]
+    axes: dict[str, dict[int, str]] = {name: {0: "t"} for name in VOTE_NAMES} | {
+        "view": {0: "t", 1: "v"},
+        "attention": {0: "t", 1: "q1"},
+    }
     axes |= {f"memory_{name}": {0: "q"} for name in memory_names()} | {name: {0: "q"} for name in memory_names()}
     _save(RememberGraph(network), inputs, folder / "remember.onnx", (names, outputs), axes)
 
@@ -245,9 +280,28 @@ def _export_write(network: Foundation, folder: Path) -> None:
         "baskets": (baskets, BASKET_FEATURES), "basket_pairs": (baskets, lanes, BASKET_LANE_FEATURES), "events": (events, EVENT_FEATURES),
     }  # fmt: skip
     inputs = {name: torch.randn(1, *shape) for name, shape in sizes.items()}
-    inputs |= {f"{n}_mask": torch.ones(1, k, dtype=torch.bool) for n, k in (("lane", lanes), ("shopper", shoppers), ("basket", baskets), ("event", events))}
-    inputs |= {name: torch.zeros(1, k, dtype=torch.int64) for name, k in (("basket_shopper", baskets), ("basket_lane", baskets), ("event_shopper", events), ("event_lane", events))}
+    inputs |= {
+        f"{n}_mask": torch.ones(1, k, dtype=torch.bool)
+        for n, k in (("lane", lanes), ("shopper", shoppers), ("basket", baskets), ("event", events))
+    }
+    inputs |= {
+        name: torch.zeros(1, k, dtype=torch.int64)
+        for name, k in (
+            ("basket_shopper", baskets),
+            ("basket_lane", baskets),
+            ("event_shopper", events),
+            ("event_lane", events),
+        )
+    }
     axis = {"lane": "l", "shopper": "s", "basket": "k", "event": "e"}
-    axes = {name: {1: axis[name.split("_")[0].rstrip("s")]} for name in TICK_INPUTS if name not in ("pairs", "basket_pairs")}
+    axes = {
+        name: {1: axis[name.split("_")[0].rstrip("s")]} for name in TICK_INPUTS if name not in ("pairs", "basket_pairs")
+    }
     axes |= {"pairs": {1: "s", 2: "l"}, "basket_pairs": {1: "k", 2: "l"}}
-    _save(WriteGraph(network), [inputs[name] for name in TICK_INPUTS], folder / "write.onnx", (TICK_INPUTS, EVENT_NAMES), axes)
+    _save(
+        WriteGraph(network),
+        [inputs[name] for name in TICK_INPUTS],
+        folder / "write.onnx",
+        (TICK_INPUTS, EVENT_NAMES),
+        axes,
+    )

@@ -67,7 +67,9 @@ def strongest_step(delta: Float32) -> tuple[float, int]:
     return best, at
 
 
-def explain(view: TickView, lanes: NDArray[np.int64], step: tuple[float, int], distance: Float32) -> WrittenEvent | None:
+def explain(
+    view: TickView, lanes: NDArray[np.int64], step: tuple[float, int], distance: Float32
+) -> WrittenEvent | None:
     """Who (nearest hand), which lane (nearest to that hand), how many (rounded), or None."""
     frame = int(np.clip(step[1] * FRAMES // (FRAMES * RATE_HZ // 5), 0, FRAMES - 1))
     near = distance[:, lanes, max(0, frame - 2) : frame + 2].min(-1)  # [S, lanes]

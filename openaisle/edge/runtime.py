@@ -34,7 +34,8 @@ class OnnxPredictor:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self.graphs = {
-            name: ort.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"]) for name in GRAPHS
+            name: ort.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
+            for name in GRAPHS
         }
         self.vote_names = [output.name for output in self.graphs["look"].get_outputs()]
         self.memory_names = [output.name for output in self.graphs["remember"].get_outputs()][:-1]
@@ -67,7 +68,9 @@ class OnnxPredictor:
             out[s]["view"] = (slot.camera[:, None] == cameras[None, :]).astype(np.float32)
         return out
 
-    def _look(self, slots: list[VisualTokens], images: Sequence[tuple[int, NDArray[np.int64]]]) -> list[tuple[int, NDArray[np.int64], Arrays]]:
+    def _look(
+        self, slots: list[VisualTokens], images: Sequence[tuple[int, NDArray[np.int64]]]
+    ) -> list[tuple[int, NDArray[np.int64], Arrays]]:
         longest = max(len(rows) for _, rows in images)
         feed: dict[str, NDArray[np.generic]] = {}
         for name in ("pixels", "background", "rays", "cells", "anchor", "frame"):
@@ -102,7 +105,10 @@ class OnnxPredictor:
 
     def remember(self, votes: Arrays, memory: Arrays, dt_s: float) -> tuple[Arrays, Float32]:
         """Memory after one slot and the attention of its tokens."""
-        feed = {**{n: votes[n] for n in (*self.vote_names, "view")}, **{f"memory_{n}": memory[n] for n in self.memory_names}}
+        feed = {
+            **{n: votes[n] for n in (*self.vote_names, "view")},
+            **{f"memory_{n}": memory[n] for n in self.memory_names},
+        }
         feed["dt_s"] = np.array(dt_s, dtype=np.float32)
         wanted = {i.name for i in self.graphs["remember"].get_inputs()}  # unused inputs are pruned from the graph
         values = self.graphs["remember"].run(None, {k: v for k, v in feed.items() if k in wanted})
@@ -111,17 +117,25 @@ class OnnxPredictor:
     def write(self, view: TickView) -> list[WrittenEvent]:
         """The tick's events, greedily decoded."""
         arrays = pad_ticks([view.features])
-        kind, lane, shopper, product, quantity, receiver, sure = self.graphs["write"].run(None, {n: arrays[n] for n in TICK_INPUTS})
+        kind, lane, shopper, product, quantity, receiver, sure = self.graphs["write"].run(
+            None, {n: arrays[n] for n in TICK_INPUTS}
+        )
         events: list[WrittenEvent] = []
         lanes = arrays["lanes"].shape[1]
         for x in range(len(kind)):
             if kind[x] == 0:
                 break
             at = int(view.features.lane[lane[x]]) if kind[x] != 3 else -1
-            named = int(view.features.lane_product[product[x]] if product[x] < lanes else view.features.basket_product[product[x] - lanes])
+            named = int(
+                view.features.lane_product[product[x]]
+                if product[x] < lanes
+                else view.features.basket_product[product[x] - lanes]
+            )
             if named >= 0 and sure[x] >= MIN_CONFIDENCE:
                 to = int(receiver[x]) if kind[x] == 3 else -1
-                events.append(WrittenEvent(int(kind[x]), at, int(shopper[x]), named, int(quantity[x]) + 1, to, float(sure[x])))
+                events.append(
+                    WrittenEvent(int(kind[x]), at, int(shopper[x]), named, int(quantity[x]) + 1, to, float(sure[x]))
+                )
         return events
 
 
@@ -135,7 +149,9 @@ def read_model(folder: Path) -> dict[str, object]:
         raise ModelError([Problem(str(path), "file", f"cannot be read ({error})", fix)]) from error
     missing = [f"{name}.onnx" for name in GRAPHS if not (folder / f"{name}.onnx").exists()]
     if document.get("version") != 1 or missing:
-        raise ModelError([Problem(str(folder), ", ".join(missing) or "version", "is not a complete model of this version", fix)])
+        raise ModelError(
+            [Problem(str(folder), ", ".join(missing) or "version", "is not a complete model of this version", fix)]
+        )
     return document
 
 

@@ -101,7 +101,9 @@ class ShopperMemory(nn.Module):
         velocity = (memory.velocity + self.gain.sigmoid() * correction) * 0.92
         hands, hand_variance = self.fuse_hands(votes, weight, memory, floor, dt_s)
         head, _ = self.fuse_point("head", votes, weight, (floor, memory))
-        after = Memory(floor, posterior, velocity, hands, hand_variance, head, *self.looks_after(votes, weight, memory), mass)
+        after = Memory(
+            floor, posterior, velocity, hands, hand_variance, head, *self.looks_after(votes, weight, memory), mass
+        )
         return after, attention
 
     def predict(self, memory: Memory, dt_s: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,7 +140,9 @@ class ShopperMemory(nn.Module):
         posterior = inverse(information)
         return (posterior @ vector[..., None])[..., 0], posterior
 
-    def fuse_hands(self, votes: Votes, weight: Tensor, memory: Memory, floor: Tensor, dt_s: Tensor) -> tuple[Tensor, Tensor]:
+    def fuse_hands(
+        self, votes: Votes, weight: Tensor, memory: Memory, floor: Tensor, dt_s: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Posterior hands [Q, 2, 3] and variances: the previous hands move with the body, then votes are added."""
         moved = memory.hands + F.pad(floor - memory.floor, (0, 1))[:, None]
         eye = torch.eye(3, dtype=floor.dtype)
@@ -150,7 +154,9 @@ class ShopperMemory(nn.Module):
         posterior = inverse(information)
         return (posterior @ vector[..., None])[..., 0], posterior
 
-    def fuse_point(self, point: str, votes: Votes, weight: Tensor, prior: tuple[Tensor, Memory]) -> tuple[Tensor, Tensor]:
+    def fuse_point(
+        self, point: str, votes: Votes, weight: Tensor, prior: tuple[Tensor, Memory]
+    ) -> tuple[Tensor, Tensor]:
         """Heads [Q, 3]: votes plus a weak pull to the previous height above the floor point."""
         floor, memory = prior
         guess = torch.cat([floor, memory.head[:, 2:]], dim=-1)
@@ -165,7 +171,9 @@ class ShopperMemory(nn.Module):
         mass = weight.sum(0)[:, None]
         mean = (weight.T @ votes.appearance) / mass.clamp_min(0.5)
         # quick while little is known, slow later; learn only from tokens nobody else claims
-        rate = self.learn.sigmoid() * (mass / (mass + 3.0)) + 0.3 * (1 - memory.appearance.norm(dim=-1, keepdim=True)).clamp_min(0) * (mass / (mass + 3.0))
+        rate = self.learn.sigmoid() * (mass / (mass + 3.0)) + 0.3 * (
+            1 - memory.appearance.norm(dim=-1, keepdim=True)
+        ).clamp_min(0) * (mass / (mass + 3.0))
         appearance = memory.appearance * (1 - rate) + mean * rate
         shown = weight[:, :, None] * votes.hand_seen[:, None, :]  # [T, Q, 2]
         held = torch.einsum("tqh,th->qh", shown, votes.held) / shown.sum(0).clamp_min(0.2)

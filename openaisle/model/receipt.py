@@ -127,7 +127,9 @@ class Block(nn.Module):
         self.attend_cross = Attention(width, heads) if cross else None
         self.norm_mlp, self.mlp = nn.LayerNorm(width), mlp(width, 3 * width, width)
 
-    def forward(self, x: Tensor, bias: Tensor, memory: Tensor | None = None, memory_bias: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, bias: Tensor, memory: Tensor | None = None, memory_bias: Tensor | None = None
+    ) -> Tensor:
         """One block."""
         normed = self.norm_self(x)
         x = x + self.attend_self(normed, normed, bias)

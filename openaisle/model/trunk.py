@@ -62,7 +62,9 @@ class TrunkLayer(nn.Module):
     def forward(self, x_IND: Tensor, mask_IN: Tensor, cos_IN1C: Tensor, sin_IN1C: Tensor) -> Tensor:
         """One layer; mask is 0 for real tokens and a large negative number for padding."""
         images, tokens, width = x_IND.shape
-        q, k, v = self.qkv(self.norm_attention(x_IND)).view(images, tokens, 3, self.heads, width // self.heads).unbind(2)
+        q, k, v = (
+            self.qkv(self.norm_attention(x_IND)).view(images, tokens, 3, self.heads, width // self.heads).unbind(2)
+        )
         q, k = rotate(q, cos_IN1C, sin_IN1C), rotate(k, cos_IN1C, sin_IN1C)
         mixed = F.scaled_dot_product_attention(
             q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask_IN[:, None, None, :].to(q.dtype)

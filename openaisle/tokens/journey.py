@@ -207,7 +207,10 @@ def pair_features(
     """[S, L, PAIR_FEATURES]: hands in the lane's frame over time beside what its scale did; match [S, L, 2] looks."""
     shoppers, lanes = local.shape[0], len(lane)
     distance = opening_distance(_rows(table, lane), local)
-    body = np.einsum("lij,sfj->slfi", table.rotation[lane][:, :2, :2], tracks.floor_m) + table.translation[lane, :2][None, :, None]
+    body = (
+        np.einsum("lij,sfj->slfi", table.rotation[lane][:, :2, :2], tracks.floor_m)
+        + table.translation[lane, :2][None, :, None]
+    )
     body[..., 0] -= table.size_m[lane, 0][None, :, None] / 2
     away = np.linalg.norm(body, axis=-1).clip(0, 3)
     if len(window.activity):
@@ -226,7 +229,9 @@ def pair_features(
         ],
         axis=-1,
     )
-    return np.concatenate([(frames * valid).reshape(shoppers, lanes, PAIR_FEATURES - 2), match], axis=-1).astype(np.float32)
+    return np.concatenate([(frames * valid).reshape(shoppers, lanes, PAIR_FEATURES - 2), match], axis=-1).astype(
+        np.float32
+    )
 
 
 def _rows(table: LaneTable, lane: NDArray[np.int32]) -> LaneTable:
@@ -267,7 +272,9 @@ def tick_features(
     step = np.where(table.scale[lane] >= 0, window.step_grams[table.scale[lane]] if len(window.activity) else 0.0, 0.0)
     basket_product = np.array([c.product for c in kept], dtype=np.int32)
     basket_unit = table.unit_grams[basket_product] if kept else np.zeros(0, dtype=np.float32)
-    fits = fit_features(np.broadcast_to(step, (len(kept), len(lane))), np.broadcast_to(basket_unit[:, None], (len(kept), len(lane))))
+    fits = fit_features(
+        np.broadcast_to(step, (len(kept), len(lane))), np.broadcast_to(basket_unit[:, None], (len(kept), len(lane)))
+    )
     match = product_match(tracks, embeddings, product)
     return TickFeatures(
         lane, lane_features(table, window, lane), product, shopper_features(tracks, items),
@@ -281,7 +288,13 @@ def tick_features(
 
 def _basket_row(candidate: Candidate, table: LaneTable) -> tuple[float, ...]:
     grams = float(table.unit_grams[candidate.product])
-    return np.log1p(grams) / 4.0, float(grams > 0), candidate.quantity / 3.0, min(candidate.age_s, 60.0) / 20.0, float(candidate.shopper < 0)
+    return (
+        np.log1p(grams) / 4.0,
+        float(grams > 0),
+        candidate.quantity / 3.0,
+        min(candidate.age_s, 60.0) / 20.0,
+        float(candidate.shopper < 0),
+    )
 
 
 def _event_row(event: RecentEvent, table: LaneTable) -> tuple[float, ...]:

@@ -78,7 +78,13 @@ def ray_table(camera: Camera) -> RayTable:
     )
     f32 = np.float32
     return RayTable(
-        rows, cols, features.astype(f32), anchor.astype(f32), direction.astype(f32), origin.astype(f32), frame.astype(f32)
+        rows,
+        cols,
+        features.astype(f32),
+        anchor.astype(f32),
+        direction.astype(f32),
+        origin.astype(f32),
+        frame.astype(f32),
     )
 
 

@@ -68,5 +68,10 @@ def scale_window(history: Float32) -> ScaleWindow:
     activity = np.maximum(np.abs(smooth).max(1), np.abs(step)) / np.maximum(3.0, 2.5 * noise)
     f32 = np.float32
     return ScaleWindow(
-        delta.astype(f32), step.astype(f32), (start - quiet_level).astype(f32), noise.astype(f32), missing, activity.astype(f32)
+        delta.astype(f32),
+        step.astype(f32),
+        (start - quiet_level).astype(f32),
+        noise.astype(f32),
+        missing,
+        activity.astype(f32),
     )

@@ -29,7 +29,9 @@ class Tick:
 
     index: int
     time_ns: int  # start of the second whose events are decided
-    frames: tuple[tuple[VideoFrame, ...], ...]  # FRAME_HZ slots from time_ns + AHEAD_S on; one frame per camera and slot
+    frames: tuple[
+        tuple[VideoFrame, ...], ...
+    ]  # FRAME_HZ slots from time_ns + AHEAD_S on; one frame per camera and slot
     grams: NDArray[np.float32]  # [scales, RATE_HZ] from time_ns + AHEAD_S on, NaN = no reading
     gates: tuple[GateEvent, ...]  # in the same second, in order
 
@@ -98,7 +100,11 @@ class Ticker:
         row = self.scale_index.get(batch.scale)
         if row is None:
             return
-        times = batch.time_ns - self.origin_ns + (np.arange(len(batch.grams)) * (NANOSECONDS / batch.rate_hz)).astype(np.int64)
+        times = (
+            batch.time_ns
+            - self.origin_ns
+            + (np.arange(len(batch.grams)) * (NANOSECONDS / batch.rate_hz)).astype(np.int64)
+        )
         cells = times // SAMPLE_NS
         for cell, grams in zip(cells.tolist(), batch.grams, strict=True):
             second, column = divmod(cell, RATE_HZ)

@@ -38,7 +38,9 @@ def load_shard(path: Path, number: int) -> Shard:
 def sample_batch(shards: Sequence[Shard], instants: int, rng: np.random.Generator) -> DenseBatch:
     """A batch of pairs of instants: two from each of instants / 2 shards, all their cameras."""
     chosen = rng.choice(len(shards), max(1, instants // 2), replace=len(shards) < instants // 2)
-    picks = [(shards[i], rng.choice(shards[i].instants, min(2, len(shards[i].instants)), replace=False)) for i in chosen]
+    picks = [
+        (shards[i], rng.choice(shards[i].instants, min(2, len(shards[i].instants)), replace=False)) for i in chosen
+    ]
     return build_batch(picks, rng)
 
 
@@ -110,7 +112,11 @@ def _chunk(images: list[Arrays]) -> ImageChunk:
     counts = torch.tensor([len(image["owner"]) for image in images])
     mask = torch.arange(longest)[None, :] < counts[:, None]
     return ImageChunk(
-        pad("pixels", torch.uint8), pad("background", torch.uint8), pad("rays", torch.float32), pad("cells", torch.int64), mask
+        pad("pixels", torch.uint8),
+        pad("background", torch.uint8),
+        pad("rays", torch.float32),
+        pad("cells", torch.int64),
+        mask,
     )
 
 

@@ -62,7 +62,9 @@ def make_shard(spec: ShardSpec, path: Path) -> int:
     for instant, snapshot in enumerate(sampled_snapshots(simulation, spec.every_s, rng)):
         instants.append(people_arrays(snapshot.people, instant, simulation.items.product))
         held = {item for person in snapshot.people for hand in person.held for item in hand}
-        items = replace(snapshot.items, visible=snapshot.items.visible & ~np.isin(np.arange(len(snapshot.items.lane)), list(held)))
+        items = replace(
+            snapshot.items, visible=snapshot.items.visible & ~np.isin(np.arange(len(snapshot.items.lane)), list(held))
+        )
         empty = replace(snapshot, people=(), items=items, time_ns=snapshot.time_ns - 7_000_000_000)
         for camera, table in enumerate(tables):
             image = image_arrays(store, camera, table, renderer, (snapshot, empty), quality)
@@ -80,7 +82,9 @@ def make_shard(spec: ShardSpec, path: Path) -> int:
     return len(images)
 
 
-def people_arrays(people: tuple[Person, ...], instant: int, product: NDArray[np.int32]) -> dict[str, NDArray[np.generic]]:
+def people_arrays(
+    people: tuple[Person, ...], instant: int, product: NDArray[np.int32]
+) -> dict[str, NDArray[np.generic]]:
     """Truth of all people at an instant: [P, ...] arrays."""
     first = [[product[hand[0]] if hand else -1 for hand in person.held] for person in people]
     return {
@@ -124,7 +128,9 @@ def image_arrays(
         "owner": owner,
         "target": owner_targets(owner, anchor, table.world_from_horizontal, snapshot.people),
         "place": place,
-        "activity": np.array([-1 if p < 0 else ACTIVITIES.index(snapshot.people[p].activity) for p in place], dtype=np.int8),
+        "activity": np.array(
+            [-1 if p < 0 else ACTIVITIES.index(snapshot.people[p].activity) for p in place], dtype=np.int8
+        ),
         "hand_seen": hand_seen,
         "held_product": held_product,
         "held_hand": held_hand,

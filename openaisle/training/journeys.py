@@ -18,7 +18,7 @@ from openaisle.sim.scenario import load_scenario
 from openaisle.sim.stores import open_store
 from openaisle.sim.world import Snapshot
 from openaisle.store.store import Store
-from openaisle.tokens.journey import FRAME_HZ, KINDS, LaneTable, lane_table
+from openaisle.tokens.journey import FRAME_HZ, KINDS, LaneTable, TrackWindow, lane_table
 from openaisle.tokens.scales import RATE_HZ
 from openaisle.training.frames import ShardSpec
 
@@ -40,7 +40,12 @@ class JourneyRecord:
     activity: NDArray[np.int8]  # [P, F]
     visit: NDArray[np.int32]  # [P] visit number (members of a group share one)
     grams: Float32  # [C, T]
-    events: NDArray[np.int64]  # [V, 7] time in ms from the start, kind, person, lane (-1), product, quantity, receiver (-1)
+    events: NDArray[
+        np.int64
+    ]  # [V, 7] time in ms from the start, kind, person, lane (-1), product, quantity, receiver (-1)
+    visit_names: tuple[str, ...] = ()
+    tracked: TrackWindow | None = None  # [P, F, ...] what the vision half made of it (closed loop)
+    embeddings: Float32 | None = None  # [products, E] its catalogue vectors
 
 
 class _Recorder:
@@ -73,7 +78,15 @@ class _Recorder:
                 held = tuple(int(product[hand[0]]) if hand else -1 for hand in person.held)
                 row = self.row(person.shopper, person.visit)
                 activity = ACTIVITIES.index(person.activity)
-                frame.append((row, person.floor_m.astype(np.float32), person.hands_m.astype(np.float32), (held[0], held[1]), activity))
+                frame.append(
+                    (
+                        row,
+                        person.floor_m.astype(np.float32),
+                        person.hands_m.astype(np.float32),
+                        (held[0], held[1]),
+                        activity,
+                    )
+                )
             self.frames.append(frame)
         for event in snapshot.events:
             self.events.append(self.event_row(event))
@@ -102,17 +115,31 @@ def make_record(spec: ShardSpec) -> JourneyRecord:
     activity = np.zeros((people, frames), np.int8)
     for f, frame in enumerate(recorder.frames):
         for row, floor_m, hands_m, holding, doing in frame:
-            floor[row, f], hands[row, f], held[row, f], activity[row, f], present[row, f] = floor_m, hands_m, holding, doing, True
+            floor[row, f], hands[row, f], held[row, f], activity[row, f], present[row, f] = (
+                floor_m,
+                hands_m,
+                holding,
+                doing,
+                True,
+            )
     events = np.array(sorted(recorder.events), dtype=np.int64).reshape(-1, 7)
     visit = np.array(recorder.visit_of or [0], dtype=np.int32)
     grams = np.stack(recorder.grams, axis=1).astype(np.float32)
-    return JourneyRecord(lane_table(store), picture_stack(store), floor, hands, present, held, activity, visit, grams, events)
+    for row, scale in zip(grams, store.spec.scales, strict=True):  # slower scales leave gaps on the 20 Hz grid
+        row[np.arange(len(row)) % max(1, round(RATE_HZ / scale.rate_hz)) != 0] = np.nan
+    names = tuple(recorder.visits)
+    return JourneyRecord(
+        lane_table(store), picture_stack(store), floor, hands, present, held, activity, visit, grams, events, names
+    )
 
 
 def save_record(record: JourneyRecord, path: Path) -> None:
     """Write a record as npz, atomically."""
     arrays = {f"table_{k}": v for k, v in vars(record.table).items()}
-    arrays |= {k: v for k, v in vars(record).items() if k != "table"}
+    arrays |= {k: v for k, v in vars(record).items() if k not in ("table", "tracked", "visit_names") and v is not None}
+    arrays["visit_names"] = np.array(record.visit_names, dtype=np.str_)
+    if record.tracked is not None:
+        arrays |= {f"tracked_{k}": v.astype(np.float16) for k, v in vars(record.tracked).items()}
     temporary = path.with_suffix(".tmp.npz")
     np.savez_compressed(temporary, **arrays)
     temporary.rename(path)
@@ -122,4 +149,7 @@ def load_record(path: Path) -> JourneyRecord:
     """Read a record."""
     with np.load(path) as file:
         table = LaneTable(**{k[6:]: file[k] for k in file.files if k.startswith("table_")})
-        return JourneyRecord(table, **{k: file[k] for k in file.files if not k.startswith("table_")})
+        tracks = {k[8:]: file[k].astype(np.float32) for k in file.files if k.startswith("tracked_")}
+        names = tuple(str(name) for name in file["visit_names"]) if "visit_names" in file.files else ()
+        rest = {k: file[k] for k in file.files if not k.startswith(("table_", "tracked_")) and k != "visit_names"}
+        return JourneyRecord(table, **rest, visit_names=names, tracked=TrackWindow(**tracks) if tracks else None)

@@ -20,7 +20,9 @@ def specs(first_seed: int, count: int, scenarios: Sequence[str], corner_share: f
     rng = np.random.default_rng(first_seed)
     kinds = np.where(rng.random(count) < corner_share, "random:corner", "random:kiosk")
     names = rng.choice(np.array(scenarios), count)
-    return [ShardSpec(str(kind), str(name), first_seed + i) for i, (kind, name) in enumerate(zip(kinds, names, strict=True))]
+    return [
+        ShardSpec(str(kind), str(name), first_seed + i) for i, (kind, name) in enumerate(zip(kinds, names, strict=True))
+    ]
 
 
 def _run(job: Job) -> str:

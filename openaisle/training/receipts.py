@@ -50,11 +50,18 @@ class TickDataset(Dataset[dict[str, Tensor]]):
 def batches(dataset: TickDataset, first: int, workers: int) -> Iterator[dict[str, Tensor]]:
     """Batches from step `first` on, built ahead by worker processes."""
     order = list(range(first, len(dataset)))
-    return iter(DataLoader(dataset, batch_size=None, sampler=order, num_workers=workers, prefetch_factor=8 if workers else None))
+    return iter(
+        DataLoader(dataset, batch_size=None, sampler=order, num_workers=workers, prefetch_factor=8 if workers else None)
+    )
 
 
 def train_receipts(
-    network: ReceiptNetwork, stage: ReceiptStage, records: Sequence[Path], held_out: Sequence[Path], out: Path, name: str = "receipts"
+    network: ReceiptNetwork,
+    stage: ReceiptStage,
+    records: Sequence[Path],
+    held_out: Sequence[Path],
+    out: Path,
+    name: str = "receipts",
 ) -> None:
     """Train the receipt decoder; the network ends with its averaged weights."""
     training = [load_record(path) for path in records]
@@ -71,7 +78,9 @@ def train_receipts(
     loop.run(loss_at, lambda average: evaluate_receipts(average, validation, stage))
 
 
-def evaluate_receipts(network: nn.Module, records: Sequence[JourneyRecord], stage: ReceiptStage, count: int = 16) -> dict[str, float]:
+def evaluate_receipts(
+    network: nn.Module, records: Sequence[JourneyRecord], stage: ReceiptStage, count: int = 16
+) -> dict[str, float]:
     """Teacher-forced accuracy on fixed batches of held-out records."""
     dataset = TickDataset(records, ReceiptStage(stage.loop, 64, stage.noise, seed=99))
     sums: dict[str, list[float]] = {}

@@ -48,6 +48,8 @@ class Noise:
     lost: float = 0.12  # share of hand frames that are mere guesses
     corrupt: float = 0.06  # share of basket entries and recent events that are wrong
     no_scales: float = 0.08  # share of ticks without scales
+    slow_scales: float = 0.15  # share of ticks whose scales send at half the rate
+    noised_share: float = 0.1  # share of ticks with noised truth although the record has real tracks
     no_looks: float = 0.4  # share of ticks without held / activity / product evidence
 
 
@@ -62,7 +64,9 @@ def people_in(record: JourneyRecord, frame: int) -> NDArray[np.int64]:
     return np.flatnonzero(middle.any(1)) if middle.size else np.zeros(0, dtype=np.int64)
 
 
-def true_tracks(record: JourneyRecord, frame: int, people: NDArray[np.int64], noise: Noise, rng: np.random.Generator) -> TrackWindow:
+def true_tracks(
+    record: JourneyRecord, frame: int, people: NDArray[np.int64], noise: Noise, rng: np.random.Generator
+) -> TrackWindow:
     """Noised tracks of a record's people over one window."""
     index = np.clip(np.arange(frame, frame + FRAMES), 0, record.floor.shape[1] - 1)
     s = len(people)
@@ -90,6 +94,17 @@ def true_tracks(record: JourneyRecord, frame: int, people: NDArray[np.int64], no
     )  # fmt: skip
 
 
+def real_tracks(record: JourneyRecord, frame: int, people: NDArray[np.int64]) -> TrackWindow:
+    """The vision half's own tracks of a record's people over one window."""
+    assert record.tracked is not None
+    index = np.arange(frame, frame + FRAMES)
+    inside = (index >= 0) & (index < record.floor.shape[1])
+    index = index.clip(0, record.floor.shape[1] - 1)
+    window = TrackWindow(**{name: values[people][:, index].copy() for name, values in vars(record.tracked).items()})
+    window.valid[:, ~inside] = 0.0
+    return window
+
+
 def correlated(rng: np.random.Generator, shape: tuple[int, ...]) -> Float32:
     """Unit Gaussian noise with a correlation of 0.6 between neighbours along axis 1: errors last, as a tracker's do."""
     white = rng.standard_normal(shape, dtype=np.float32)
@@ -105,7 +120,9 @@ def history(record: JourneyRecord, tick_s: float) -> Float32:
     return record.grams[:, index]
 
 
-def candidates_at(record: JourneyRecord, tick_s: float, people: NDArray[np.int64], noise: Noise, rng: np.random.Generator) -> tuple[Candidate, ...]:
+def candidates_at(
+    record: JourneyRecord, tick_s: float, people: NDArray[np.int64], noise: Noise, rng: np.random.Generator
+) -> tuple[Candidate, ...]:
     """Baskets before a tick (every member of a group may return a group's item) and items known to be misplaced."""
     baskets: dict[tuple[int, int], tuple[int, float]] = {}
     lying: dict[tuple[int, int], tuple[int, float]] = {}
@@ -127,7 +144,11 @@ def candidates_at(record: JourneyRecord, tick_s: float, people: NDArray[np.int64
         for row, person in enumerate(people)
         if quantity > 0 and record.visit[person] == visit
     ]
-    out += [Candidate(product, quantity, age, lane=lane) for (lane, product), (quantity, age) in lying.items() if quantity > 0]
+    out += [
+        Candidate(product, quantity, age, lane=lane)
+        for (lane, product), (quantity, age) in lying.items()
+        if quantity > 0
+    ]
     return tuple(out)
 
 
@@ -135,14 +156,20 @@ def _add(table: dict[tuple[int, int], tuple[int, float]], key: tuple[int, int], 
     table[key] = (table.get(key, (0, 0.0))[0] + quantity, age_s)
 
 
-def recent_at(record: JourneyRecord, tick_s: float, people: NDArray[np.int64], noise: Noise, rng: np.random.Generator) -> tuple[RecentEvent, ...]:
+def recent_at(
+    record: JourneyRecord, tick_s: float, people: NDArray[np.int64], noise: Noise, rng: np.random.Generator
+) -> tuple[RecentEvent, ...]:
     """Events of the last ticks, as the decoder would have written them."""
     row = {int(person): i for i, person in enumerate(people)}
     out = []
     for ms, kind, person, lane, product, quantity, _ in record.events:
         age = tick_s - ms / 1000
         if 0 < age <= RECENT_S and rng.random() > noise.corrupt:
-            out.append(RecentEvent(int(kind), row.get(int(person), -1), int(lane), int(product), int(quantity), float(np.ceil(age))))
+            out.append(
+                RecentEvent(
+                    int(kind), row.get(int(person), -1), int(lane), int(product), int(quantity), float(np.ceil(age))
+                )
+            )
     return tuple(out)
 
 
@@ -160,14 +187,17 @@ def targets_at(record: JourneyRecord, tick_s: float, people: NDArray[np.int64], 
             continue
         shopper, at = person_row[int(person)], lane_row.get(int(lane), 0)
         own = np.concatenate([features.lane_product == product, features.basket_product == product])
-        order = np.concatenate([np.where(np.arange(lanes) == at, 0, 2), np.where(features.basket_shopper == shopper, 1, 3)])
+        order = np.concatenate(
+            [np.where(np.arange(lanes) == at, 0, 2), np.where(features.basket_shopper == shopper, 1, 3)]
+        )
         if kind != TAKE and (own[lanes:] & (features.basket_shopper == shopper)).any():
             own[lanes:] &= features.basket_shopper == shopper
         best = int(np.argmin(np.where(own, order, 9))) if own.any() else 0
         rows.append((kind, at, shopper, best, min(quantity, MAX_QUANTITY) - 1, person_row.get(int(receiver), 0)))
         allowed.append(own)
     return Target(
-        np.array(rows, dtype=np.int64).reshape(-1, 6), np.array(allowed, dtype=bool).reshape(len(rows), lanes + len(features.baskets))
+        np.array(rows, dtype=np.int64).reshape(-1, 6),
+        np.array(allowed, dtype=bool).reshape(len(rows), lanes + len(features.baskets)),
     )
 
 
@@ -183,21 +213,36 @@ def sample_tick(record: JourneyRecord, noise: Noise, rng: np.random.Generator) -
     people = people_in(record, frame)
     if not len(people):
         return None
-    tracks = true_tracks(record, frame, people, noise, rng)
+    real = record.tracked is not None and rng.random() > noise.noised_share
+    tracks = real_tracks(record, frame, people) if real else true_tracks(record, frame, people, noise, rng)
     return tick_at(record, tick_s, (people, tracks), noise, rng)
 
 
 def tick_at(
-    record: JourneyRecord, tick_s: float, who: tuple[NDArray[np.int64], TrackWindow], noise: Noise, rng: np.random.Generator
+    record: JourneyRecord,
+    tick_s: float,
+    who: tuple[NDArray[np.int64], TrackWindow],
+    noise: Noise,
+    rng: np.random.Generator,
 ) -> tuple[TickFeatures, Target] | None:
     """One tick's features and targets for given people and tracks."""
     people, tracks = who
     bare = rng.random() < noise.no_scales
     table = without_scales(record.table) if bare else record.table
-    window = scale_window(history(record, tick_s) if not bare else np.zeros((0, HISTORY), dtype=np.float32))
-    embeddings = np.zeros((len(table.unit_grams), tracks.product.shape[-1]), dtype=np.float32)
+    rows = history(record, tick_s)[: 0 if bare else None].copy()
+    if rng.random() < noise.slow_scales:
+        rows[:, 1::2] = np.nan
+    window = scale_window(rows)
+    embeddings = record.embeddings
+    if embeddings is None:
+        embeddings = np.zeros((len(table.unit_grams), tracks.product.shape[-1]), dtype=np.float32)
     features = tick_features(
-        table, window, tracks, candidates_at(record, tick_s, people, noise, rng), recent_at(record, tick_s, people, noise, rng), embeddings
+        table,
+        window,
+        tracks,
+        candidates_at(record, tick_s, people, noise, rng),
+        recent_at(record, tick_s, people, noise, rng),
+        embeddings,
     )
     target = targets_at(record, tick_s, people, features)
     if not len(features.lane) and not len(target.rows) and rng.random() > 0.05:

@@ -26,7 +26,9 @@ class VisionStage:
     seed: int = 1
 
 
-def train_vision(network: VisionNetwork, stage: VisionStage, shards: Sequence[Path], held_out: Sequence[Path], out: Path) -> None:
+def train_vision(
+    network: VisionNetwork, stage: VisionStage, shards: Sequence[Path], held_out: Sequence[Path], out: Path
+) -> None:
     """Train the dense half; the network ends with its averaged weights."""
     training = [load_shard(path, i) for i, path in enumerate(shards)]
     validation = [load_shard(path, i) for i, path in enumerate(held_out)]

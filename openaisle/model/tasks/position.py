@@ -30,8 +30,14 @@ def loss(outputs: DenseOutputs, targets: DenseTargets) -> Tensor:
         return person
     floor, head = outputs.tokens.floor, outputs.tokens.head
     total = person * 2.0
-    total = total + negative_log_likelihood(Gaussian(floor.mean[mine], floor.factor[mine]), targets.offsets[mine, :2]).mean()
-    total = total + 0.5 * negative_log_likelihood(Gaussian(head.mean[mine], head.factor[mine]), targets.offsets[mine, 2:5]).mean()
+    total = (
+        total
+        + negative_log_likelihood(Gaussian(floor.mean[mine], floor.factor[mine]), targets.offsets[mine, :2]).mean()
+    )
+    total = (
+        total
+        + 0.5 * negative_log_likelihood(Gaussian(head.mean[mine], head.factor[mine]), targets.offsets[mine, 2:5]).mean()
+    )
     total = total + fused_loss(outputs.fused["floor"], targets.people_floor)
     return total + 0.5 * fused_loss(outputs.fused["head"], targets.people_head)
 

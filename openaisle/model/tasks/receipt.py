@@ -51,7 +51,9 @@ class ReceiptNetwork(nn.Module):
         over = (choice.kind == 3)[..., None]
         total = d.kind_in(choice.kind) + d.chosen["lane"](take_row(journey.lanes, choice.lane)) * at_lane
         total = total + d.chosen["shopper"](take_row(journey.shoppers, choice.shopper))
-        total = total + d.chosen["product"](take_row(journey.candidates, choice.product)) + d.quantity_in(choice.quantity)
+        total = (
+            total + d.chosen["product"](take_row(journey.candidates, choice.product)) + d.quantity_in(choice.quantity)
+        )
         return total + d.chosen["receiver"](take_row(journey.shoppers, choice.receiver)) * over
 
 

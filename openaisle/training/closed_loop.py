@@ -1,0 +1,95 @@
+"""Stage 3 data: journey records whose tracks are what the vision half really makes of rendered video.
+
+The receipt decoder is then tuned on its own eyes' mistakes: the same tick sampling, with real tracks in place of
+noised truth.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openaisle.messages import NANOSECONDS
+from openaisle.pipeline import State, fill_slot, finish, follow, set_up
+from openaisle.predictor import Predictor
+from openaisle.sim.engine import START_NS
+from openaisle.sim.scenario import load_scenario
+from openaisle.sim.source import SimulatedStore
+from openaisle.sim.stores import open_store
+from openaisle.tokens.journey import ACTIVITIES, FRAME_HZ, TrackWindow
+from openaisle.tokens.tick import Tick, Ticker
+from openaisle.training.frames import ShardSpec
+from openaisle.training.journeys import JourneyRecord, make_record
+
+
+def tracked_record(spec: ShardSpec, predictor: Predictor) -> JourneyRecord:
+    """The record of a simulation with the predictor's tracks beside the truth."""
+    record = make_record(spec)
+    store = open_store(spec.store, spec.seed)
+    setup, state = set_up(store, predictor, scales=False)
+    people, frames = record.present.shape
+    tracks = empty_tracks(people, frames, setup.embeddings.shape[-1])
+    person_of: dict[int, int] = {}
+    waiting = members(record)
+    ticker = Ticker(store)
+    for tick in ticker.ticks(SimulatedStore(store, load_scenario(spec.scenario), spec.seed, truth=False)):  # type: ignore[arg-type]
+        state = follow(state, tick, predictor, setup)
+        assign(state, record, person_of, waiting)
+        keep(state, tick, tracks, person_of)
+        state = finish(state, tick)
+    return replace(record, tracked=tracks, embeddings=setup.embeddings)
+
+
+def empty_tracks(people: int, frames: int, width: int) -> TrackWindow:
+    """Tracks of nobody over all frames of a record."""
+    f32 = np.float32
+    return TrackWindow(
+        np.zeros((people, frames, 2), f32), np.full((people, frames), 1.5, f32), np.zeros((people, frames, 2, 3), f32),
+        np.full((people, frames, 2), 1.5, f32), np.zeros((people, frames, 2), f32), np.zeros((people, frames, ACTIVITIES), f32),
+        np.zeros((people, frames, 2, width), f32), np.zeros((people, frames), f32),
+    )  # fmt: skip
+
+
+def members(record: JourneyRecord) -> dict[int, list[int]]:
+    """Visit number → its people in the order in which they came."""
+    out: dict[int, list[int]] = defaultdict(list)
+    first = np.argmax(record.present, axis=1)
+    for person in np.argsort(first, kind="stable"):
+        out[int(record.visit[person])].append(int(person))
+    return out
+
+
+def assign(state: State, record: JourneyRecord, person_of: dict[int, int], waiting: dict[int, list[int]]) -> None:
+    """Which person of the record each shopper of the memory was opened for."""
+    for shopper in state.shoppers:
+        visit = record.visit_names.index(shopper.visit) if shopper.visit in record.visit_names else -1
+        if shopper.number not in person_of and waiting.get(visit):
+            person_of[shopper.number] = waiting[visit].pop(0)
+
+
+def keep(state: State, tick: Tick, tracks: TrackWindow, person_of: dict[int, int]) -> None:
+    """The tick's slots into the record's frames."""
+    first = round((tick.time_ns + NANOSECONDS // 2 - START_NS) * FRAME_HZ / NANOSECONDS)
+    for offset, slot in enumerate(state.window[-FRAME_HZ:]):
+        frame = first + offset
+        for i, number in enumerate(slot["number"].tolist()):
+            person = person_of.get(number)
+            if person is not None and 0 <= frame < tracks.valid.shape[1]:
+                fill_slot(tracks, slot, (person, i, frame))
+
+
+def track_error(record: JourneyRecord) -> NDArray[np.float64]:
+    """Distance in metres [n] of tracked from true floor points wherever both exist."""
+    assert record.tracked is not None
+    both = record.present & (record.tracked.valid > 0)
+    return np.linalg.norm(record.tracked.floor_m - record.floor, axis=-1)[both].astype(np.float64)
+
+
+def hand_error(record: JourneyRecord) -> NDArray[np.float64]:
+    """Distance in metres [n] of tracked from true hands wherever both exist."""
+    assert record.tracked is not None
+    both = record.present & (record.tracked.valid > 0)
+    return np.linalg.norm(record.tracked.hands_m - record.hands, axis=-1)[both].ravel().astype(np.float64)

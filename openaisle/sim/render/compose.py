@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 from openaisle.sim.render.imaging import TILE, add_noise, blur_tiles, restore
 from openaisle.sim.render.jit import kernel
-from openaisle.sim.render.people import CAPSULE_CODE, Capsules, draw_capsules, paint_capsule, shade_capsule
+from openaisle.sim.render.people import CAPSULE_CODE, Capsules, draw_capsules, shade_people
 from openaisle.sim.render.raster import NOTHING, Canvas, Objects, draw_object
 from openaisle.sim.render.rays import Rays
-from openaisle.sim.render.shade import Eye, Models, shade_pixel
-from openaisle.sim.render.shadow import ShadowMap, blob, lit_share
+from openaisle.sim.render.eye import Eye
+from openaisle.sim.render.shade import Models, shade_window
+from openaisle.sim.render.shadow import ShadowMap, blob, darken
 
-ONE = np.float32(1.0)
-STILL_LAMP = np.float32(0.38)  # share of the light on still surfaces that a person's shadow takes away
+
+ZERO, FAR = np.float32(0.0), np.float32(np.inf)
 
 
 class Actors(NamedTuple):
@@ -61,29 +62,17 @@ def shade_moving(models: Models, actors: Actors, eye: Eye, work: Canvas, scope: 
     """Colour what moves, and darken what is in its shadow."""
     height, width = work.depth.shape
     soft = shadows.window[2] > 0.0
-    tile = scope.tile
+    window = np.empty(4, np.int32)
     for row in range(scope.tiles.shape[0]):
+        window[2], window[3] = row * scope.tile, min(height, (row + 1) * scope.tile) - 1
         for column in range(scope.tiles.shape[1]):
-            if not scope.tiles[row, column]:
-                continue
-            for v in range(row * tile, min(height, row * tile + tile)):
-                for u in range(column * tile, min(width, column * tile + tile)):
-                    code = work.object[v, u]
-                    if code == NOTHING and not soft:
-                        continue
-                    lit = ONE
-                    if soft:
-                        lit = lit_share(shadows, eye.look, eye.rays.x[v, u], eye.rays.y[v, u], work.depth[v, u])
-                    if code == NOTHING:
-                        if lit < ONE:
-                            keep = ONE - STILL_LAMP * (ONE - lit)
-                            for k in range(3):
-                                work.rgb[v, u, k] = np.uint8(np.float32(work.rgb[v, u, k]) * keep)
-                    elif code > NOTHING:
-                        shade_pixel(models, actors.objects, eye, work, v, u, float(lit))
-                    else:
-                        sky, lamp = shade_capsule(actors.capsules, eye.rays, eye.look, work, v, u)
-                        paint_capsule(actors.capsules, eye.look, work, v, u, sky + lamp * lit)
+            if scope.tiles[row, column]:
+                window[0], window[1] = column * scope.tile, min(width, (column + 1) * scope.tile) - 1
+                if soft:
+                    darken(eye, work, shadows, window)
+                shade_people(actors.capsules, eye, work, shadows, window)
+    for o in range(len(actors.objects.box)):
+        shade_window(models, actors.objects, eye, work, shadows, actors.objects.box[o])
     for p in range(len(actors.floor)):
         blob(eye, scope.ids, work, actors.floor[p], actors.blobs[p])
 
@@ -92,24 +81,23 @@ def shade_moving(models: Models, actors: Actors, eye: Eye, work: Canvas, scope: 
 def write_truth(actors: Actors, still: Canvas, work: Canvas, scope: Scope, out: Output) -> None:
     """Instance ids and depth of the whole picture; infinite depth becomes 0."""
     height, width = still.depth.shape
-    out.ids[:] = scope.ids
+    ids, depths, code, near = out.ids, out.depth, work.object, work.depth
+    ids.reshape(-1)[:] = scope.ids.reshape(-1)
     for v in range(height):
+        source, target = still.depth[v], depths[v]
         for u in range(width):
-            depth = still.depth[v, u]
-            out.depth[v, u] = depth if depth < np.float32(np.inf) else np.float32(0.0)
+            target[u] = source[u] if source[u] < FAR else ZERO
+    object_id, capsule_id = actors.objects.id, actors.capsules.id
     for row in range(scope.tiles.shape[0]):
         for column in range(scope.tiles.shape[1]):
             if not scope.tiles[row, column]:
                 continue
             for v in range(row * TILE, min(height, row * TILE + TILE)):
                 for u in range(column * TILE, min(width, column * TILE + TILE)):
-                    code = work.object[v, u]
-                    if code > NOTHING:
-                        out.ids[v, u] = actors.objects.id[code]
-                        out.depth[v, u] = work.depth[v, u]
-                    elif code < NOTHING:
-                        out.ids[v, u] = actors.capsules.id[CAPSULE_CODE - code]
-                        out.depth[v, u] = work.depth[v, u]
+                    c = code[v, u]
+                    if c != NOTHING:
+                        ids[v, u] = object_id[c] if c > NOTHING else capsule_id[CAPSULE_CODE - c]
+                        depths[v, u] = near[v, u]
 
 
 class Sensor(NamedTuple):
@@ -123,6 +111,6 @@ class Sensor(NamedTuple):
 @kernel
 def finish(tiles: NDArray[np.bool_], sharp: NDArray[np.uint8], blurred: NDArray[np.uint8], out: NDArray[np.uint8], sensor: Sensor, key: int) -> None:
     """Blurred still picture, freshly blurred dirty tiles, and noise over all."""
-    out[:] = blurred
+    out.reshape(-1)[:] = blurred.reshape(-1)
     blur_tiles(tiles, sharp, out, sensor.blur_side)
     add_noise(out, sensor.table, sensor.strength, key)

@@ -16,7 +16,9 @@ from openaisle.sim.render.meshes import Meshes
 from openaisle.sim.render.raster import Canvas, Objects, draw_window, new_canvas, place_object
 from openaisle.sim.render.rays import Rays
 from openaisle.sim.render.scene import Scene
-from openaisle.sim.render.shade import Eye, Models, shade_window
+from openaisle.sim.render.eye import Eye
+from openaisle.sim.render.shade import Models, shade_window
+from openaisle.sim.render.shadow import ShadowMap
 
 REBAKE_SHARE = 0.5  # of the picture: with more than this to mend, everything is drawn again
 
@@ -61,10 +63,10 @@ def grow_layer(layer: Layer, scene: Scene) -> None:
     layer.objects = Objects(*(np.concatenate(pair) for pair in zip(layer.objects, added, strict=True)))
 
 
-def mend(layer: Layer, models: Models, shelving: Shelving, wanted: Wanted, colour: bool) -> NDArray[np.int32]:
+def mend(layer: Layer, models: Models, shelving: Shelving, wanted: Wanted, no_shadows: ShadowMap | None) -> NDArray[np.int32]:
     """Bring the layer up to date; returns the pixel boxes [n, 4] that were drawn again.
 
-    Without `colour` only depth, object and triangle are kept right.
+    Without a (blank) shadow map only depth, object and triangle are kept right.
     """
     moved = find_moved(layer.objects, wanted)
     if len(moved) == 0 and layer.fresh:
@@ -73,7 +75,9 @@ def mend(layer: Layer, models: Models, shelving: Shelving, wanted: Wanted, colou
     height, width = layer.canvas.depth.shape
     kept = merge(windows, int(REBAKE_SHARE * height * width)) if layer.fresh else None
     boxes = np.array([[0, width - 1, 0, height - 1]], np.int32) if kept is None else kept
-    redraw(models, layer.objects, layer.eye, layer.canvas, boxes, colour)
+    draw_windows(models.meshes, layer.objects, layer.eye.rays, layer.canvas, boxes)
+    if no_shadows is not None:
+        shade_windows(models, layer.objects, layer.eye, layer.canvas, no_shadows, boxes)
     layer.fresh = True
     return boxes
 
@@ -154,12 +158,17 @@ def lane_light(shelving: Shelving, lane: int, pose: NDArray[np.float32]) -> floa
 
 
 @kernel
-def redraw(models: Models, objects: Objects, eye: Eye, canvas: Canvas, windows: NDArray[np.int32], colour: bool) -> None:
+def draw_windows(meshes: Meshes, objects: Objects, rays: Rays, canvas: Canvas, windows: NDArray[np.int32]) -> None:
     """Draw windows [n, 4] anew."""
     for k in range(len(windows)):
-        draw_window(models.meshes, objects, eye.rays, canvas, windows[k])
-        if colour:
-            shade_window(models, objects, eye, canvas, windows[k])
+        draw_window(meshes, objects, rays, canvas, windows[k])
+
+
+@kernel
+def shade_windows(models: Models, objects: Objects, eye: Eye, canvas: Canvas, shadows: ShadowMap, windows: NDArray[np.int32]) -> None:
+    """Colour windows [n, 4] anew."""
+    for k in range(len(windows)):
+        shade_window(models, objects, eye, canvas, shadows, windows[k])
 
 
 @kernel

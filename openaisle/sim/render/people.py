@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.sim.render.jit import kernel
-from openaisle.sim.render.raster import Canvas
+from openaisle.sim.render.raster import NOTHING, Canvas
 from openaisle.sim.render.rays import NEAR_M, Rays, bounds
-from openaisle.sim.render.shade import Look, brightness
+from openaisle.sim.render.eye import SKY_FLAT, SKY_UP, Eye
+from openaisle.sim.render.shadow import ShadowMap, lit_share
 from openaisle.sim.world import PERSON_ID, PERSON_STRIDE, Person
 
 CAPSULE_CODE = -2  # Canvas.object of capsule c is CAPSULE_CODE - c
@@ -20,8 +21,8 @@ STRIPE, DOT = np.float32(1 / 0.045), np.float32(1 / 0.06)  # repeats per metre o
 
 # columns of Capsules.row: end a, axis b - a, end b, radius, then constants of the intersection
 A, AXIS, B, RADIUS = 0, 3, 6, 9
-BABA, BAOA, OAOA, CYLINDER, BALL_A, BALL_B, LENGTH, SIDE, FRONT = 10, 11, 12, 13, 14, 15, 16, 17, 20
-COLUMNS = 23
+BABA, BAOA, OAOA, CYLINDER, BALL_A, BALL_B, LENGTH, SIDE, INVERSE = 10, 11, 12, 13, 14, 15, 16, 17, 20
+COLUMNS = 21
 
 
 class Capsules(NamedTuple):
@@ -72,11 +73,11 @@ def to_camera(capsules: Capsules, rays: Rays) -> None:
             bb += b * b
             row[A + k], row[B + k], row[AXIS + k] = a, b, b - a
             cosine, sine = capsules.heading[c, 0], capsules.heading[c, 1]
-            row[FRONT + k] = m[k, 0] * cosine + m[k, 1] * sine
             row[SIDE + k] = m[k, 1] * cosine - m[k, 0] * sine
         row[RADIUS], row[BABA], row[BAOA], row[OAOA] = radius, baba, baoa, oaoa
         row[CYLINDER] = baba * oaoa - baoa * baoa - radius * radius * baba
         row[BALL_A], row[BALL_B], row[LENGTH] = oaoa - radius * radius, bb - radius * radius, np.sqrt(baba)
+        row[INVERSE] = 1.0 / baba if baba > TINY else 0.0
         box = capsules.box[c]
         box[0], box[1], box[2], box[3] = 0, -1, 0, -1
         if row[A + 2] + radius > NEAR_M or row[B + 2] + radius > NEAR_M:
@@ -111,62 +112,72 @@ def draw_capsule(row: NDArray[np.float32], code: int, box: NDArray[np.int32], ra
     ax, ay, az = row[A], row[A + 1], row[A + 2]
     bx, by, bz = row[AXIS], row[AXIS + 1], row[AXIS + 2]
     dx, dy, dz = row[B], row[B + 1], row[B + 2]
-    baba, baoa, cylinder = row[BABA], row[BAOA], row[CYLINDER]
+    baba, baoa, cylinder, ball_a, ball_b = row[BABA], row[BAOA], row[CYLINDER], row[BALL_A], row[BALL_B]
+    grid_x, grid_y, out_depth, out_object = rays.x, rays.y, canvas.depth, canvas.object
+    width = box[1] - box[0] + 1
+    root, slant, reach = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
     for v in range(box[2], box[3] + 1):
-        for u in range(box[0], box[1] + 1):
-            x, y = rays.x[v, u], rays.y[v, u]
-            dd = x * x + y * y + ONE
+        row_x, row_y = grid_x[v, box[0] : box[1] + 1], grid_y[v, box[0] : box[1] + 1]
+        for i in range(width):  # without branches, for SIMD: most rays of the box miss
+            x, y = row_x[i], row_y[i]
             bard = bx * x + by * y + bz
             rdoa = -(ax * x + ay * y + az)
-            qa = baba * dd - bard * bard
+            qa = baba * (x * x + y * y + ONE) - bard * bard
             qb = baba * rdoa - baoa * bard
-            h = qb * qb - qa * cylinder
+            root[i], slant[i], reach[i] = qb * qb - qa * cylinder, qa, qb
+        for i in range(width):
+            h = root[i]
             if h < ZERO:
                 continue
+            x, y, u = row_x[i], row_y[i], box[0] + i
             depth = along = -ONE
-            if qa > TINY:
-                depth = (-qb - np.sqrt(h)) / qa
-                along = baoa + depth * bard
+            if slant[i] > TINY:
+                depth = (-reach[i] - np.sqrt(h)) / slant[i]
+                along = baoa + depth * (bx * x + by * y + bz)
             if along <= ZERO or along >= baba:
                 near_a = along <= ZERO
-                half = rdoa if near_a else -(dx * x + dy * y + dz)
-                h = half * half - dd * (row[BALL_A] if near_a else row[BALL_B])
+                half = -(ax * x + ay * y + az) if near_a else -(dx * x + dy * y + dz)
+                dd = x * x + y * y + ONE
+                h = half * half - dd * (ball_a if near_a else ball_b)
                 if h < ZERO:
                     continue
                 depth = (-half - np.sqrt(h)) / dd
-            if depth > NEAR and depth < canvas.depth[v, u]:
-                canvas.depth[v, u] = depth
-                canvas.object[v, u] = code
+            if depth > NEAR and depth < out_depth[v, u]:
+                out_depth[v, u], out_object[v, u] = depth, code
 
 
 @kernel
-def shade_capsule(capsules: Capsules, rays: Rays, look: Look, canvas: Canvas, v: int, u: int) -> tuple[np.float32, np.float32]:
-    """Cloth colour goes to the canvas undimmed; returns sky and lamp light on it (lens included)."""
-    c = CAPSULE_CODE - canvas.object[v, u]
-    row = capsules.row[c]
-    depth = canvas.depth[v, u]
-    px, py, pz = rays.x[v, u] * depth - row[A], rays.y[v, u] * depth - row[A + 1], depth - row[A + 2]
-    bx, by, bz = row[AXIS], row[AXIS + 1], row[AXIS + 2]
-    s = ZERO
-    if row[BABA] > TINY:
-        s = min(max((px * bx + py * by + pz * bz) / row[BABA], ZERO), ONE)
-    inverse = ONE / row[RADIUS]
-    nx, ny, nz = (px - s * bx) * inverse, (py - s * by) * inverse, (pz - s * bz) * inverse
-    sky, lamp = brightness(look, nx, ny, nz)
-    tint = look.vignette[v, u]
-    if capsules.pattern[c] > 0:
-        side = (nx * row[SIDE] + ny * row[SIDE + 1] + nz * row[SIDE + 2]) * row[RADIUS]
-        tint *= cloth(capsules.pattern[c], s * row[LENGTH], side)
-    return sky * tint, lamp * tint
-
-
-@kernel
-def paint_capsule(capsules: Capsules, look: Look, canvas: Canvas, v: int, u: int, bright: np.float32) -> None:
-    """Colour a capsule pixel with this much light."""
-    c = CAPSULE_CODE - canvas.object[v, u]
-    for k in range(3):
-        value = np.float32(capsules.rgb[c, k]) * bright * look.gain[k] + HALF
-        canvas.rgb[v, u, k] = np.uint8(min(value, FULL))
+def shade_people(capsules: Capsules, eye: Eye, canvas: Canvas, shadows: ShadowMap, window: NDArray[np.int32]) -> None:
+    """Colour all capsule pixels of a window."""
+    rows, grid_x, grid_y, look = capsules.row, eye.rays.x, eye.rays.y, eye.look
+    rgb, pattern, out, vignette = capsules.rgb, capsules.pattern, canvas.rgb, look.vignette
+    code, depths = canvas.object, canvas.depth
+    up0, up1, up2 = look.up[0], look.up[1], look.up[2]
+    lamp0, lamp1, lamp2 = look.lamp[0], look.lamp[1], look.lamp[2]
+    sky, lamp = look.strength[0], look.strength[1]
+    red, green, blue = look.gain[0], look.gain[1], look.gain[2]
+    soft, height, from_camera = shadows.window[2] > 0.0, shadows.height, shadows.map_from_camera
+    for v in range(window[2], window[3] + 1):
+        for u in range(window[0], window[1] + 1):
+            if code[v, u] >= NOTHING:
+                continue
+            c = CAPSULE_CODE - code[v, u]
+            x, y, depth = grid_x[v, u], grid_y[v, u], depths[v, u]
+            px, py, pz = x * depth - rows[c, A], y * depth - rows[c, A + 1], depth - rows[c, A + 2]
+            bx, by, bz = rows[c, AXIS], rows[c, AXIS + 1], rows[c, AXIS + 2]
+            s = min(max((px * bx + py * by + pz * bz) * rows[c, INVERSE], ZERO), ONE)
+            inverse = ONE / rows[c, RADIUS]
+            nx, ny, nz = (px - s * bx) * inverse, (py - s * by) * inverse, (pz - s * bz) * inverse
+            direct = lamp * max(nx * lamp0 + ny * lamp1 + nz * lamp2, ZERO)
+            if soft and direct > ZERO:
+                direct *= lit_share(height, from_camera, x, y, depth)
+            bright = (sky * (SKY_FLAT + SKY_UP * (nx * up0 + ny * up1 + nz * up2)) + direct) * vignette[v, u]
+            if pattern[c] > 0:
+                side = nx * rows[c, SIDE] + ny * rows[c, SIDE + 1] + nz * rows[c, SIDE + 2]
+                bright *= cloth(pattern[c], s * rows[c, LENGTH], side * rows[c, RADIUS])
+            out[v, u, 0] = np.uint8(min(np.float32(rgb[c, 0]) * bright * red + HALF, FULL))
+            out[v, u, 1] = np.uint8(min(np.float32(rgb[c, 1]) * bright * green + HALF, FULL))
+            out[v, u, 2] = np.uint8(min(np.float32(rgb[c, 2]) * bright * blue + HALF, FULL))
 
 
 @kernel

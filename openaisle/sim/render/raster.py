@@ -54,56 +54,47 @@ def new_canvas(height: int, width: int) -> Canvas:
 
 @kernel
 def draw_object(meshes: Meshes, objects: Objects, index: int, rays: Rays, canvas: Canvas, window: NDArray[np.int32]) -> None:
-    """Rasterise one object inside window (u0, u1, v0, v1 inclusive)."""
-    template = objects.template[index]
-    matrix = objects.matrix[index]
-    first = meshes.vertex_start[template]
-    for i in range(meshes.vertex_start[template + 1] - first):
-        px, py, pz = meshes.vertex[first + i, 0], meshes.vertex[first + i, 1], meshes.vertex[first + i, 2]
+    """Rasterise one object inside window (u0, u1, v0, v1 inclusive); faces seen from behind are skipped."""
+    template, matrix = objects.template[index], objects.matrix[index]
+    first, count = meshes.vertex_start[template], meshes.vertex_start[template + 1] - meshes.vertex_start[template]
+    work, vertex, triangle = meshes.work, meshes.vertex, meshes.triangle
+    for i in range(count):
+        px, py, pz = vertex[first + i, 0], vertex[first + i, 1], vertex[first + i, 2]
         for row in range(3):
-            meshes.work[i, row] = matrix[row, 0] * px + matrix[row, 1] * py + matrix[row, 2] * pz + matrix[row, 3]
+            work[i, row] = matrix[row, 0] * px + matrix[row, 1] * py + matrix[row, 2] * pz + matrix[row, 3]
+    # tuples of arrays are costly to touch in a loop: take the arrays out first
+    grid_x, grid_y, out_depth, out_object, out_triangle = rays.x, rays.y, canvas.depth, canvas.object, canvas.triangle
     for t in range(meshes.triangle_start[template], meshes.triangle_start[template + 1]):
-        draw_triangle(meshes, t, index, rays, canvas, window)
-
-
-@kernel
-def draw_triangle(meshes: Meshes, t: int, index: int, rays: Rays, canvas: Canvas, window: NDArray[np.int32]) -> None:
-    """Rasterise triangle t of the vertices in meshes.work; faces seen from behind are skipped."""
-    work = meshes.work
-    a, b, c = meshes.triangle[t, 0], meshes.triangle[t, 1], meshes.triangle[t, 2]
-    a0, a1, a2 = work[a, 0], work[a, 1], work[a, 2]
-    b0, b1, b2 = work[b, 0], work[b, 1], work[b, 2]
-    c0, c1, c2 = work[c, 0], work[c, 1], work[c, 2]
-    if a2 <= NEAR_M and b2 <= NEAR_M and c2 <= NEAR_M:
-        return
-    # normals of the planes through the eye and each side
-    px, py, pz = b1 * c2 - b2 * c1, b2 * c0 - b0 * c2, b0 * c1 - b1 * c0
-    volume = a0 * px + a1 * py + a2 * pz
-    if volume >= 0.0:
-        return
-    qx, qy, qz = c1 * a2 - c2 * a1, c2 * a0 - c0 * a2, c0 * a1 - c1 * a0
-    rx, ry, rz = a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0
-    x0, x1, y0, y1 = extent(work, a, b, c)
-    u0, u1, v0, v1 = bounds(rays, x0, x1, y0, y1)
-    u0, u1, v0, v1 = max(u0, window[0]), min(u1, window[1]), max(v0, window[2]), min(v1, window[3])
-    scale = -1.0 / volume  # makes the edge functions barycentric weights over depth
-    e0x, e0y, e0z = np.float32(px * scale), np.float32(py * scale), np.float32(pz * scale)
-    e1x, e1y, e1z = np.float32(qx * scale), np.float32(qy * scale), np.float32(qz * scale)
-    e2x, e2y, e2z = np.float32(rx * scale), np.float32(ry * scale), np.float32(rz * scale)
-    for v in range(v0, v1 + 1):
-        for u in range(u0, u1 + 1):
-            x, y = rays.x[v, u], rays.y[v, u]
-            w0 = e0x * x + e0y * y + e0z
-            w1 = e1x * x + e1y * y + e1z
-            w2 = e2x * x + e2y * y + e2z
-            if w0 <= ZERO and w1 <= ZERO and w2 <= ZERO:
-                total = w0 + w1 + w2
-                if total < ZERO:
-                    depth = -ONE / total
-                    if depth < canvas.depth[v, u]:
-                        canvas.depth[v, u] = depth
-                        canvas.object[v, u] = index
-                        canvas.triangle[v, u] = t
+        a, b, c = triangle[t, 0], triangle[t, 1], triangle[t, 2]
+        a0, a1, a2 = work[a, 0], work[a, 1], work[a, 2]
+        b0, b1, b2 = work[b, 0], work[b, 1], work[b, 2]
+        c0, c1, c2 = work[c, 0], work[c, 1], work[c, 2]
+        if a2 <= NEAR_M and b2 <= NEAR_M and c2 <= NEAR_M:
+            continue
+        # normals of the planes through the eye and each side
+        px, py, pz = b1 * c2 - b2 * c1, b2 * c0 - b0 * c2, b0 * c1 - b1 * c0
+        volume = a0 * px + a1 * py + a2 * pz
+        if volume >= 0.0:
+            continue
+        qx, qy, qz = c1 * a2 - c2 * a1, c2 * a0 - c0 * a2, c0 * a1 - c1 * a0
+        rx, ry, rz = a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0
+        x0, x1, y0, y1 = extent(work, a, b, c)
+        u0, u1, v0, v1 = bounds(rays, x0, x1, y0, y1)
+        u0, u1, v0, v1 = max(u0, window[0]), min(u1, window[1]), max(v0, window[2]), min(v1, window[3])
+        scale = -1.0 / volume  # makes the edge functions barycentric weights over depth
+        e0x, e0y, e0z = np.float32(px * scale), np.float32(py * scale), np.float32(pz * scale)
+        e1x, e1y, e1z = np.float32(qx * scale), np.float32(qy * scale), np.float32(qz * scale)
+        e2x, e2y, e2z = np.float32(rx * scale), np.float32(ry * scale), np.float32(rz * scale)
+        for v in range(v0, v1 + 1):
+            for u in range(u0, u1 + 1):
+                x, y = grid_x[v, u], grid_y[v, u]
+                w0 = e0x * x + e0y * y + e0z
+                w1 = e1x * x + e1y * y + e1z
+                w2 = e2x * x + e2y * y + e2z
+                if w0 <= ZERO and w1 <= ZERO and w2 <= ZERO and w0 + w1 + w2 < ZERO:
+                    depth = -ONE / (w0 + w1 + w2)
+                    if depth < out_depth[v, u]:
+                        out_depth[v, u], out_object[v, u], out_triangle[v, u] = depth, index, t
 
 
 @kernel
@@ -158,12 +149,13 @@ def place_object(meshes: Meshes, objects: Objects, o: int, rays: Rays, pose: NDA
 
 @kernel
 def draw_window(meshes: Meshes, objects: Objects, rays: Rays, canvas: Canvas, window: NDArray[np.int32]) -> None:
-    """Clear a window and draw every shown object whose pixel box meets it."""
+    """Clear a window to black and draw every shown object whose pixel box meets it."""
     for v in range(window[2], window[3] + 1):
         for u in range(window[0], window[1] + 1):
             canvas.depth[v, u] = np.inf
             canvas.object[v, u] = NOTHING
             canvas.triangle[v, u] = NOTHING
+            canvas.rgb[v, u, 0], canvas.rgb[v, u, 1], canvas.rgb[v, u, 2] = 0, 0, 0
     box = objects.box
     for o in range(len(objects.template)):
         across = box[o, 0] <= window[1] and box[o, 1] >= window[0]

@@ -24,8 +24,8 @@ from openaisle.sim.render.people import Capsules, gather, to_camera
 from openaisle.sim.render.raster import Canvas, new_canvas, place_object
 from openaisle.sim.render.rays import Rays, camera_rays
 from openaisle.sim.render.scene import Scene, add_items, build_scene, lane_lights
-from openaisle.sim.render.shade import Eye, Look
-from openaisle.sim.render.shadow import blob_boxes, cast, new_map, shadow_boxes
+from openaisle.sim.render.eye import Eye, Look
+from openaisle.sim.render.shadow import aim, blob_boxes, cast, new_map, shadow_boxes
 from openaisle.sim.world import Snapshot
 from openaisle.store.geometry import Camera, yaw_transform
 from openaisle.store.store import Store
@@ -75,7 +75,7 @@ class Renderer:
             np.array([lane.lane_from_world for lane in store.lanes], np.float32).reshape(-1, 4, 4),
             np.array([lane.size_m[1] for lane in store.lanes], np.float32),
         )
-        self.shadows = new_map(self.scene.lamp)
+        self.shadows, self.no_shadows = new_map(self.scene.lamp), new_map(self.scene.lamp)
         self.views: dict[int, View] = {}
         self.work: dict[tuple[int, ...], Canvas] = {}
         self.fixed_pose = self.scene.fixed_pose.copy()
@@ -100,10 +100,11 @@ class Renderer:
         )
         write_truth(actors, layer.canvas, work, scope, out)
         if view.fine is None:
-            shade_moving(models, actors, layer.eye, work, scope, self.shadows)
+            shade_moving(models, actors, layer.eye, work, scope, self.no_shadows)
         else:
             eye, twice, wide = view.fine.eye, self.canvas(2 * height, 2 * width), Scope(tiles, 2 * TILE, view.ids)
-            cast(people, self.shadows)
+            cast(people.world, self.shadows)
+            aim(self.shadows, eye.look)
             actors = self.actors(eye.rays, people, floor, (moving, wanted))
             draw_moving(models, actors, eye.rays, view.fine.canvas, twice, wide)
             shade_moving(models, actors, eye, twice, wide, self.shadows)
@@ -156,13 +157,13 @@ class Renderer:
 
     def mend(self, view: View, wanted: Wanted) -> None:
         """Bring the still picture up to date."""
-        boxes = mend(view.layer, self.scene.models, self.shelving, wanted, view.fine is None)
+        boxes = mend(view.layer, self.scene.models, self.shelving, wanted, None if self.fine else self.no_shadows)
         for box in boxes:
             write_ids(view.layer.canvas, self.scene.id, view.ids, box)
         rgb = view.layer.canvas.rgb
         height, width = view.ids.shape
         if view.fine is not None:
-            boxes = mend(view.fine, self.scene.models, self.shelving, wanted, True) // 2
+            boxes = mend(view.fine, self.scene.models, self.shelving, wanted, self.no_shadows) // 2
             for u0, u1, v0, v1 in boxes:
                 downsample(view.fine.canvas.rgb, rgb, (u0, u1, v0, v1))
         for u0, u1, v0, v1 in boxes:
@@ -190,7 +191,7 @@ class Renderer:
         mark(tiles, actors.objects.box)
         mark(tiles, actors.blobs)
         if self.fine:
-            mark(tiles, shadow_boxes(actors.capsules, self.scene.lamp, view.layer.eye.rays))
+            mark(tiles, shadow_boxes(actors.capsules.world, self.scene.lamp, view.layer.eye.rays))
         return tiles
 
 

@@ -8,25 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.sim.render.jit import kernel
+from openaisle.sim.render.eye import SKY_FLAT, SKY_UP, Eye
 from openaisle.sim.render.meshes import LEVELS, Atlas, Meshes
 from openaisle.sim.render.raster import NOTHING, Canvas, Objects
-from openaisle.sim.render.rays import Rays
+from openaisle.sim.render.shadow import ShadowMap, lit_share
 from openaisle.sim.world import FLOOR_ID
 
-ZERO = np.float32(0.0)
-SKY_FLAT, SKY_UP = np.float32(0.78), np.float32(0.22)  # light bounced off the floor keeps undersides from going black
 FOOT_M = 0.6  # reach of the dark rim around a fixture's foot
-
-
-class Look(NamedTuple):
-    """Light in the camera frame, and what the camera makes of it."""
-
-    up: NDArray[np.float32]  # [3] world z in the camera frame
-    lamp: NDArray[np.float32]  # [3] unit vector towards the main light, camera frame
-    strength: NDArray[np.float32]  # [2] ambient light, lamp light
-    gain: NDArray[np.float32]  # [3] exposure times white balance
-    vignette: NDArray[np.float32]  # [H, W]
-    world: NDArray[np.float32]  # [3, 4] world_from_camera
 
 
 class Models(NamedTuple):
@@ -35,21 +23,6 @@ class Models(NamedTuple):
     meshes: Meshes
     atlas: Atlas
     footprint: NDArray[np.float32]  # [F, 6] corner x y, cos sin of yaw, width, depth
-
-
-class Eye(NamedTuple):
-    """One camera at one resolution."""
-
-    rays: Rays
-    look: Look
-
-
-@kernel
-def brightness(look: Look, nx: np.float32, ny: np.float32, nz: np.float32) -> tuple[np.float32, np.float32]:
-    """Sky light and lamp light on a surface with this unit normal (camera frame)."""
-    up = nx * look.up[0] + ny * look.up[1] + nz * look.up[2]
-    lamp = nx * look.lamp[0] + ny * look.lamp[1] + nz * look.lamp[2]
-    return look.strength[0] * (SKY_FLAT + SKY_UP * up), look.strength[1] * max(ZERO, lamp)
 
 
 @kernel
@@ -70,55 +43,53 @@ def floor_shade(footprint: NDArray[np.float32], x: float, y: float) -> float:
 
 
 @kernel
-def shade_window(models: Models, objects: Objects, eye: Eye, canvas: Canvas, window: NDArray[np.int32]) -> None:
-    """Colour all pixels of a window; rays that hit nothing become black."""
+def shade_window(models: Models, objects: Objects, eye: Eye, canvas: Canvas, shadows: ShadowMap, window: NDArray[np.int32]) -> None:
+    """Colour all triangle pixels of a window."""
+    meshes, atlas, look, m = models.meshes, models.atlas, eye.look, eye.look.world
+    vertex, normal, uv, lights, triangle = meshes.vertex, meshes.normal, meshes.uv, meshes.light, meshes.triangle
+    grid_x, grid_y, out, code, triangles = eye.rays.x, eye.rays.y, canvas.rgb, canvas.object, canvas.triangle
+    matrices, up, to_lamp, gain = objects.matrix, look.up, look.lamp, look.gain
+    focal2 = eye.rays.lens[0] * eye.rays.lens[1]
+    soft, height, from_camera = shadows.window[2] > 0.0, shadows.height, shadows.map_from_camera
     for v in range(window[2], window[3] + 1):
         for u in range(window[0], window[1] + 1):
-            if canvas.object[v, u] == NOTHING:
-                canvas.rgb[v, u, 0], canvas.rgb[v, u, 1], canvas.rgb[v, u, 2] = 0, 0, 0
-            else:
-                shade_pixel(models, objects, eye, canvas, v, u, 1.0)
-
-
-@kernel
-def shade_pixel(models: Models, objects: Objects, eye: Eye, canvas: Canvas, v: int, u: int, lit: float) -> None:
-    """Colour one triangle pixel; lit is the share of the lamp that reaches it."""
-    o, t = canvas.object[v, u], canvas.triangle[v, u]
-    meshes, atlas, look = models.meshes, models.atlas, eye.look
-    matrix = objects.matrix[o]
-    first = meshes.vertex_start[objects.template[o]]
-    i0, i1, i2 = first + meshes.triangle[t, 0], first + meshes.triangle[t, 1], first + meshes.triangle[t, 2]
-    a, b, c = moved(matrix, meshes.vertex[i0]), moved(matrix, meshes.vertex[i1]), moved(matrix, meshes.vertex[i2])
-    x, y = float(eye.rays.x[v, u]), float(eye.rays.y[v, u])
-    w0, w1, w2 = weights(a, b, c, x, y)
-    light = w0 * meshes.light[i0] + w1 * meshes.light[i1] + w2 * meshes.light[i2]
-    n0 = w0 * meshes.normal[i0, 0] + w1 * meshes.normal[i1, 0] + w2 * meshes.normal[i2, 0]
-    n1 = w0 * meshes.normal[i0, 1] + w1 * meshes.normal[i1, 1] + w2 * meshes.normal[i2, 1]
-    n2 = w0 * meshes.normal[i0, 2] + w1 * meshes.normal[i1, 2] + w2 * meshes.normal[i2, 2]
-    nx, ny, nz = turned_normal(matrix, n0, n1, n2)
-    tu = w0 * meshes.uv[i0, 0] + w1 * meshes.uv[i1, 0] + w2 * meshes.uv[i2, 0]
-    tv = w0 * meshes.uv[i0, 1] + w1 * meshes.uv[i1, 1] + w2 * meshes.uv[i2, 1]
-    texture = meshes.texture[t]
-    if texture < 0:
-        texture = objects.texture[o]
-    depth = float(canvas.depth[v, u])
-    ux, uy = meshes.uv[i1, 0] - meshes.uv[i0, 0], meshes.uv[i1, 1] - meshes.uv[i0, 1]
-    vx, vy = meshes.uv[i2, 0] - meshes.uv[i0, 0], meshes.uv[i2, 1] - meshes.uv[i0, 1]
-    texels = abs(ux * vy - uy * vx) * atlas.rows[texture, 0] * atlas.columns[texture, 0]
-    pixels = area_share(a, b, c) * eye.rays.lens[0] * eye.rays.lens[1] / (depth * depth)
-    level = min(int(0.5 * np.log2(max(texels / max(pixels, 1e-9), 1.0)) + 0.5), LEVELS - 1)
-    red, green, blue = sample(atlas, texture, level, tu, tv)
-    sky, lamp = brightness(look, np.float32(nx), np.float32(ny), np.float32(nz))
-    bright = (sky + lamp * lit) * light * objects.light[o]
-    if objects.id[o] == FLOOR_ID:
-        m = look.world
-        px = depth * (m[0, 0] * x + m[0, 1] * y + m[0, 2]) + m[0, 3]
-        py = depth * (m[1, 0] * x + m[1, 1] * y + m[1, 2]) + m[1, 3]
-        bright *= floor_shade(models.footprint, px, py)
-    bright *= look.vignette[v, u]
-    canvas.rgb[v, u, 0] = np.uint8(min(255.0, red * bright * look.gain[0] + 0.5))
-    canvas.rgb[v, u, 1] = np.uint8(min(255.0, green * bright * look.gain[1] + 0.5))
-    canvas.rgb[v, u, 2] = np.uint8(min(255.0, blue * bright * look.gain[2] + 0.5))
+            o, t = code[v, u], triangles[v, u]
+            if o <= NOTHING:
+                continue
+            first = meshes.vertex_start[objects.template[o]]
+            i, j, k = first + triangle[t, 0], first + triangle[t, 1], first + triangle[t, 2]
+            matrix = matrices[o]
+            a, b, c = moved(matrix, vertex[i]), moved(matrix, vertex[j]), moved(matrix, vertex[k])
+            x, y, depth = float(grid_x[v, u]), float(grid_y[v, u]), float(canvas.depth[v, u])
+            w0, w1, w2 = weights(a, b, c, x, y)
+            nx, ny, nz = turned_normal(
+                matrix,
+                w0 * normal[i, 0] + w1 * normal[j, 0] + w2 * normal[k, 0],
+                w0 * normal[i, 1] + w1 * normal[j, 1] + w2 * normal[k, 1],
+                w0 * normal[i, 2] + w1 * normal[j, 2] + w2 * normal[k, 2],
+            )
+            texture = meshes.texture[t]
+            if texture < 0:
+                texture = objects.texture[o]
+            texels = abs((uv[j, 0] - uv[i, 0]) * (uv[k, 1] - uv[i, 1]) - (uv[j, 1] - uv[i, 1]) * (uv[k, 0] - uv[i, 0]))
+            texels *= atlas.rows[texture, 0] * atlas.columns[texture, 0]
+            pixels = area_share(a, b, c) * focal2 / (depth * depth)
+            level = min(int(0.5 * np.log2(max(texels / max(pixels, 1e-9), 1.0)) + 0.5), LEVELS - 1)
+            tu, tv = w0 * uv[i, 0] + w1 * uv[j, 0] + w2 * uv[k, 0], w0 * uv[i, 1] + w1 * uv[j, 1] + w2 * uv[k, 1]
+            size = atlas.rows[texture, level], atlas.columns[texture, level]
+            red, green, blue = sample(atlas.texel, atlas.start[texture, level], size, tu, tv)
+            lamp = look.strength[1] * max(nx * to_lamp[0] + ny * to_lamp[1] + nz * to_lamp[2], 0.0)
+            if soft and lamp > 0.0:
+                lamp *= lit_share(height, from_camera, grid_x[v, u], grid_y[v, u], canvas.depth[v, u])
+            bright = look.strength[0] * (SKY_FLAT + SKY_UP * (nx * up[0] + ny * up[1] + nz * up[2])) + lamp
+            bright *= (w0 * lights[i] + w1 * lights[j] + w2 * lights[k]) * objects.light[o] * look.vignette[v, u]
+            if objects.id[o] == FLOOR_ID:
+                px = depth * (m[0, 0] * x + m[0, 1] * y + m[0, 2]) + m[0, 3]
+                py = depth * (m[1, 0] * x + m[1, 1] * y + m[1, 2]) + m[1, 3]
+                bright *= floor_shade(models.footprint, px, py)
+            out[v, u, 0] = np.uint8(min(255.0, red * bright * gain[0] + 0.5))
+            out[v, u, 1] = np.uint8(min(255.0, green * bright * gain[1] + 0.5))
+            out[v, u, 2] = np.uint8(min(255.0, blue * bright * gain[2] + 0.5))
 
 
 @kernel
@@ -174,19 +145,18 @@ def area_share(a: Point, b: Point, c: Point) -> float:
 
 
 @kernel
-def sample(atlas: Atlas, texture: int, level: int, tu: float, tv: float) -> Point:
-    """Bilinear texel, repeating in both directions; rgb 0-255."""
-    rows, columns = atlas.rows[texture, level], atlas.columns[texture, level]
-    start = atlas.start[texture, level]
+def sample(texel: NDArray[np.uint8], start: int, size: tuple[int, int], tu: float, tv: float) -> Point:
+    """Bilinear texel of the level at `start` with size (rows, columns), repeating in both directions; rgb 0-255."""
+    rows, columns = size
     x, y = (tu - np.floor(tu)) * columns - 0.5, (tv - np.floor(tv)) * rows - 0.5
     left, top = int(np.floor(x)), int(np.floor(y))
     fx, fy = x - left, y - top
-    c0, c1 = left % columns, (left + 1) % columns
-    r0, r1 = start + (top % rows) * columns, start + ((top + 1) % rows) * columns
+    c0, c1 = left if left >= 0 else columns - 1, left + 1 if left + 1 < columns else 0
+    r0, r1 = top if top >= 0 else rows - 1, top + 1 if top + 1 < rows else 0
+    p00, p01, p10, p11 = start + r0 * columns + c0, start + r0 * columns + c1, start + r1 * columns + c0, start + r1 * columns + c1
     w00, w01, w10, w11 = (1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy
-    texel = atlas.texel
     return (
-        texel[r0 + c0, 0] * w00 + texel[r0 + c1, 0] * w01 + texel[r1 + c0, 0] * w10 + texel[r1 + c1, 0] * w11,
-        texel[r0 + c0, 1] * w00 + texel[r0 + c1, 1] * w01 + texel[r1 + c0, 1] * w10 + texel[r1 + c1, 1] * w11,
-        texel[r0 + c0, 2] * w00 + texel[r0 + c1, 2] * w01 + texel[r1 + c0, 2] * w10 + texel[r1 + c1, 2] * w11,
+        texel[p00, 0] * w00 + texel[p01, 0] * w01 + texel[p10, 0] * w10 + texel[p11, 0] * w11,
+        texel[p00, 1] * w00 + texel[p01, 1] * w01 + texel[p10, 1] * w10 + texel[p11, 1] * w11,
+        texel[p00, 2] * w00 + texel[p01, 2] * w01 + texel[p10, 2] * w10 + texel[p11, 2] * w11,
     )

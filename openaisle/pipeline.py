@@ -208,8 +208,8 @@ def visual_tokens(patches: list[Patches], setup: Setup) -> VisualTokens:
         return np.concatenate(parts).astype(dtype) if parts else np.zeros((0, *empty), dtype=dtype)
 
     return VisualTokens(
-        join([p.pixels.reshape(len(p.pixels), -1) for p in patches], (768,), np.uint8),
-        join([p.background.reshape(len(p.background), -1) for p in patches], (768,), np.uint8),
+        join([p.pixels.reshape(-1, 768) for p in patches], (768,), np.uint8),
+        join([p.background.reshape(-1, 768) for p in patches], (768,), np.uint8),
         join(
             [r.features[c] for r, c in zip(rays, cells, strict=True)],
             (rays[0].features.shape[-1] if rays else 1,),

@@ -258,7 +258,7 @@ def _export_remember(network: Foundation, folder: Path) -> None:
     )
     memory = new_memory(torch.randn(q, 2), 0.4, network.config.appearance_width, network.config.product_width)
     names = (*VOTE_NAMES, "view", *(f"memory_{name}" for name in memory_names()), "dt_s")
-    outputs = (*memory_names(), "attention")
+    outputs = (*(f"after_{name}" for name in memory_names()), "attention")
     inputs = [
         *(getattr(votes, name) for name in VOTE_NAMES),
         votes.view,
@@ -269,7 +269,7 @@ def _export_remember(network: Foundation, folder: Path) -> None:
         "view": {0: "t", 1: "v"},
         "attention": {0: "t", 1: "q1"},
     }
-    axes |= {f"memory_{name}": {0: "q"} for name in memory_names()} | {name: {0: "q"} for name in memory_names()}
+    axes |= {f"memory_{name}": {0: "q"} for name in memory_names()} | {f"after_{name}": {0: "q"} for name in memory_names()}
     _save(RememberGraph(network), inputs, folder / "remember.onnx", (names, outputs), axes)
 
 

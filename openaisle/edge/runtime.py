@@ -38,7 +38,7 @@ class OnnxPredictor:
             for name in GRAPHS
         }
         self.vote_names = [output.name for output in self.graphs["look"].get_outputs()]
-        self.memory_names = [output.name for output in self.graphs["remember"].get_outputs()][:-1]
+        self.memory_names = [o.name.removeprefix("after_") for o in self.graphs["remember"].get_outputs()][:-1]
 
     def embed_catalogue(self, pictures: NDArray[np.uint8]) -> Float32:
         """Picture vectors [products, E]."""

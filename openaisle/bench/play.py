@@ -1,0 +1,78 @@
+"""Play one case: a simulated shop straight into the pipeline, its pictures through H.264 as in a recording, scored."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from openaisle.bench.jobs import Job
+from openaisle.bench.results import CaseResult
+from openaisle.bench.shop import shoppers_present, through_h264
+from openaisle.bench.suites import Case
+from openaisle.edge.runtime import WEIGHTS, load_predictor, read_model
+from openaisle.messages import TruthEvent, TruthReceipt, TruthTick
+from openaisle.pipeline import StepResult, receipts_document, run
+from openaisle.predictor import Predictor
+from openaisle.receipts.score import Score, score
+from openaisle.sim.scenario import load_scenario
+from openaisle.sim.source import SimulatedStore
+from openaisle.sim.stores import open_store
+
+FOREVER_NS = 2**62
+
+
+@dataclass(slots=True)
+class Watch:
+    """Times of a run's steps, taken while its results pass by."""
+
+    compute_s: list[float] = field(default_factory=list)
+
+    def over(self, results: Iterable[StepResult]) -> Iterator[StepResult]:
+        """The same results."""
+        for result in results:
+            self.compute_s.append(result.compute_s)
+            yield result
+
+
+def play(job: Job) -> CaseResult:
+    """Simulate, run the model, score; raises ModelError for a model that is not there."""
+    began = time.perf_counter()
+    predictor = load_predictor(job.model)
+    scored, watch = play_case(job.case, predictor)
+    step_ms = np.percentile(watch.compute_s, [50, 95, 99]) * 1e3
+    return CaseResult(
+        job.key, job.case, job.model, job.model_sha256, scored.visits,
+        stream_s=float(len(watch.compute_s)),  # a step is a second of store time
+        wall_s=time.perf_counter() - began, model_s=sum(watch.compute_s),
+        step_ms=(float(step_ms[0]), float(step_ms[1]), float(step_ms[2])),
+    )  # fmt: skip
+
+
+def play_case(case: Case, predictor: Predictor, video: bool = True) -> tuple[Score, Watch]:
+    """The score of one case and the times of its steps; deterministic but for the times."""
+    store = open_store(case.store, case.seed)
+    shop = SimulatedStore(store, load_scenario(case.scenario), case.seed, video=video)
+    watch = Watch()
+    results = run(store, through_h264(shop, store), predictor, video=video)
+    document = receipts_document(watch.over(results), f"{case.store}/{case.scenario}/{case.seed}", predictor.name)
+    truth = shop.truth_until(FOREVER_NS)
+    receipts = [t for t in truth if isinstance(t, TruthReceipt)]
+    events = [t for t in truth if isinstance(t, TruthEvent)]
+    present = shoppers_present(t for t in truth if isinstance(t, TruthTick))
+    return score(receipts, events, document, store.products, present), watch
+
+
+def model_sha256(model: str) -> str:
+    """Hash of a model's files (of its eyes, for a rule); ModelError when it is not there."""
+    name = (model.partition(":")[2] or "small") if model.partition(":")[0] == "rule" else model
+    folder = WEIGHTS / name if (WEIGHTS / name).is_dir() else Path(name)
+    read_model(folder)
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

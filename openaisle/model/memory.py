@@ -121,7 +121,7 @@ class ShopperMemory(nn.Module):
         fit = -3.0 * torch.log1p(far / 4.0) - 0.5 * det.log()
         alike = votes.appearance @ memory.appearance.T
         scores = fit + self.looks * alike
-        nobody = self.nobody.expand(len(scores), 1)
+        nobody = torch.zeros_like(scores[:, :1]) + self.nobody  # not expand(len(..)): that would be baked into ONNX
         return torch.cat([scores, nobody], dim=1).softmax(-1)
 
     def discounted(self, point: str, votes: Votes, weight: Tensor) -> Tensor:

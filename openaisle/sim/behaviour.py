@@ -32,6 +32,8 @@ def shop(mind: Mind, me: Shopper) -> Script:
     while left > 0 and tries > 0 and world.time_ns < world.closing_ns and mind.has_room(me):
         yield from meet(mind, me)
         yield from second_thoughts(mind, me)
+        if me.rng.random() < scenario.browse:
+            yield from browse(mind, me)
         left -= yield from pick(mind, me)
         tries -= 1
     yield from meet(mind, me)
@@ -66,6 +68,19 @@ def pick(mind: Mind, me: Shopper) -> Generator[None, None, int]:
     leave_shelf(me)
     yield from keep(mind, me)
     return 1
+
+
+def browse(mind: Mind, me: Shopper) -> Script:
+    """Walk up to some shelf, look at it for a while and turn away."""
+    world, rng = mind.world, me.rng
+    lane = world.store.lanes[int(rng.integers(len(world.store.lanes)))]
+    away = me.build.radius_m + world.fronts[lane.index].setback_m + rng.uniform(0.1, 0.7)
+    place = lane.front_m[:2] + lane.outward_m[:2] * away
+    if world.is_free(me, place) and (yield from walk_to(world, me, place, patience_s=6.0, close_m=0.15)):
+        yield from face(me, world.fronts[lane.index].inward_rad + rng.normal(0.0, 0.3))
+        me.look(rng.normal(0.0, 0.4), rng.uniform(-0.1, 0.6))
+        yield from wait(rng.uniform(0.5, 4.0))
+        me.look(0.0, 0.1)
 
 
 def _goal(mind: Mind, me: Shopper, hand: int, friend: Shopper | None) -> tuple[int, int]:

@@ -179,7 +179,7 @@ def _spine(dims: Float, stance: Float, out: Float) -> None:
     """Pelvis, neck base, left and right shoulder: out [4, 3]. The hips go back as the chest goes forward."""
     c, s = np.cos(stance[HEADING]), np.sin(stance[HEADING])
     lean_f, lean_u = np.sin(stance[LEAN]) * dims[TORSO], np.cos(stance[LEAN]) * dims[TORSO]
-    back = -0.35 * lean_f
+    back = -0.35 * lean_f - 0.4 * stance[CROUCH]
     out[0, 0] = stance[X] + c * back + 0.5 * stance[SWAY_X]
     out[0, 1] = stance[Y] + s * back + 0.5 * stance[SWAY_Y]
     bob = 0.012 * stance[STRIDE] * np.cos(2 * stance[PHASE])
@@ -301,7 +301,8 @@ def _leg(dims: Float, stance: Float, pelvis: Float, side: float, i: int, capsule
     foot[0] = stance[X] + c * step - s * side * (dims[HIP] + 0.02)
     foot[1] = stance[Y] + s * step + c * side * (dims[HIP] + 0.02)
     foot[2] = 0.06 + lift
-    hint = np.array([c, s, 0.1])
+    spread = side * min(1.4, 4.0 * stance[CROUCH] / dims[HEIGHT])  # who squats opens the knees
+    hint = np.array([c - s * spread, s + c * spread, 0.1])
     two_link(hip, foot, dims[THIGH], dims[SHIN], hint, knee, end)
     _put(capsules, 12 + i, hip, knee, 0.85 * dims[GIRTH])
     _put(capsules, 14 + i, knee, end, 0.6 * dims[GIRTH])

@@ -32,6 +32,7 @@ START_NS = 1_767_600_000_000_000_000  # 2026-01-05 08:00 UTC, a Monday
 EMPTY_BEFORE_S, EMPTY_AFTER_S = 3.0, 2.0  # cameras see the store without people first and last
 LONGEST_S = 1800.0  # over its duration; a simulation that runs longer has a deadlock, which is our mistake
 ACCELERATION_M_S2 = 2.5
+CART_M = 0.18  # radius of a trolley
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,9 @@ class Simulation:
     def _person(self, arrival: Arrival, door: Doorway) -> Shopper:
         self._people += 1
         number = self._people
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, number, *self.scenario.name.encode()])))
+        rng = np.random.Generator(
+            np.random.PCG64(np.random.SeedSequence([self.seed, number, *self.scenario.name.encode()]))
+        )
         weights = np.array(list(self.scenario.carriers.model_dump().values())) + 1e-9
         carrier = Carrier(int(rng.choice(4, p=weights / weights.sum())))
         if arrival.child or arrival.staff:
@@ -200,19 +203,20 @@ class Simulation:
     def _walk(self) -> None:
         """Everybody takes a step, one after the other, each seeing where the others now are."""
         world = self._world
-        count = len(world.shoppers)
-        discs = np.empty((count, 5))
+        discs = np.empty((len(world.shoppers), 5))
         for n, me in enumerate(world.shoppers):
             discs[n, :2], discs[n, 2:4], discs[n, 4] = me.position, me.velocity, me.build.radius_m
         for n, me in enumerate(world.shoppers):
-            others = np.concatenate([discs[:n], discs[n + 1 :]])
+            if me.goal is None and not me.velocity.any():
+                continue
             before = me.position
-            self._walk_one(me, discs[n], others)
+            self._walk_one(me, discs[n], np.concatenate([discs[:n], discs[n + 1 :]]))
             discs[n, :2], discs[n, 2:4] = me.position, me.velocity
-            self._gate(me, before)
+            if me.in_door:
+                self._gate(me, before)
 
     def _walk_one(self, me: Shopper, disc: Float, others: Float) -> None:
-        ground = self._world.ground
+        ground, walls = self._world.ground, not me.in_door
         want = np.zeros(2)
         if me.goal is not None:
             gap = me.goal - me.position
@@ -222,25 +226,31 @@ class Simulation:
                 aim = np.asarray(ground.next_point(me.way, me.position)) - me.position
                 if not np.any(aim):
                     aim = gap
-            pace = min(me.build.pace_m_s * me.hurry, 2.2 * far + 0.05)
+            pace = min(me.build.pace_m_s, 2.2 * far + 0.05)
             want = aim / (np.hypot(aim[0], aim[1]) + 1e-9) * pace
-            want = np.asarray(walking.steer(disc, want, others, ground.rects, ground.floor, not me.in_door))
+            around = self._with_trolleys(me, others)
+            want = np.asarray(walking.steer(disc, want, around, ground.rects, ground.floor, walls))
         change = want - me.velocity
         size = float(np.hypot(change[0], change[1]))
-        most = ACCELERATION_M_S2 * STEP_S
-        velocity = me.velocity + change * min(1.0, most / (size + 1e-9))
+        velocity = me.velocity + change * min(1.0, ACCELERATION_M_S2 * STEP_S / (size + 1e-9))
         if not (np.abs(velocity) > 1e-4).any():
             me.velocity = np.zeros(2)
             return
         x, y = me.position + velocity * STEP_S
-        place = np.array(walking.settle(x, y, disc, others, ground.rects, ground.floor, not me.in_door))
+        place = np.array(walking.settle(x, y, disc, others, ground.rects, ground.floor, walls))
         me.velocity = (place - me.position) / STEP_S
         me.position = place
 
+    def _with_trolleys(self, me: Shopper, others: Float) -> Float:
+        """People walk round other people's trolleys, too, where they can."""
+        carts = [
+            (*other.cart, 0.0, 0.0, CART_M) for other in self._world.shoppers
+            if other is not me and other.build.carrier == Carrier.TROLLEY
+        ]  # fmt: skip
+        return np.concatenate([others, np.array(carts)]) if carts else others
+
     def _gate(self, me: Shopper, before: Float) -> None:
         """A gate sees everybody who crosses its line."""
-        if not me.in_door:
-            return
         for door in dict.fromkeys(self._world.entries + self._world.exits):
             if door.user == me.number:
                 was, now = door.depth(before), door.depth(me.position)

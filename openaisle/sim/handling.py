@@ -29,6 +29,7 @@ def relative(pose: Float, palm: Float, heading: float) -> Float:
     turn = (turn - heading + np.pi) % (2 * np.pi) - np.pi
     return np.array([c * d[0] + s * d[1], -s * d[0] + c * d[1], d[2], turn, tip, 0.0])
 
+
 def _hand_offset(world: World, me: Shopper, item: int, n: int, count: int) -> Float:
     """Where unit n of `count` sits in a hand: side by side, or in two layers when that gets too wide."""
     width, depth, height = world.stock.sizes[int(world.stock.items.product[item])]
@@ -40,11 +41,13 @@ def _hand_offset(world: World, me: Shopper, item: int, n: int, count: int) -> Fl
         depth / 2 + 0.01, side, -0.55 * height + layer * height, -np.pi / 2 + me.rng.normal(0.0, 0.25), tilt[0], tilt[1]
     ])  # fmt: skip
 
+
 def grip_at(world: World, me: Shopper, hand: int, item: int, pose: Float, n: int, count: int) -> Grip:
     before = len(me.holds[hand]) - n
     start = relative(pose, me.palm(hand), me.heading)
     end = _hand_offset(world, me, item, before + n, before + count)
     return Grip(item, start, _near_turn(start, end), 0.0, STEP_S / 0.4)
+
 
 def regrip(grip: Grip, b: Float, seconds: float) -> None:
     """Start moving a unit in the hand from where it is to `b`."""
@@ -53,11 +56,13 @@ def regrip(grip: Grip, b: Float, seconds: float) -> None:
     grip.b = _near_turn(grip.a, b)
     grip.progress, grip.rate = 0.0, STEP_S / seconds
 
+
 def _near_turn(start: Float, end: Float) -> Float:
     """The same pose with the turn that is nearest to the one of `start`."""
     end = end.copy()
     end[3] = start[3] + (end[3] - start[3] + np.pi) % (2 * np.pi) - np.pi
     return end
+
 
 def inspect(me: Shopper, hand: int, seconds: float) -> Script:
     """Hold the hand's units up and look at them from several sides."""
@@ -77,12 +82,14 @@ def inspect(me: Shopper, hand: int, seconds: float) -> Script:
     me.look(0.0, 0.1)
     me.move_hand(hand, me.rest(hand), 0.5)
 
+
 def _stow_pose(me: Shopper, hand: int, pocket: bool) -> HandPose:
     if pocket or me.build.carrier == Carrier.NOTHING:
         return HandPose.POCKET
     if me.build.carrier == Carrier.BAG:
         return HandPose.BAG if hand == 0 else HandPose.BAG_ACROSS
     return HandPose.BASKET_IN
+
 
 def _to_carrier(world: World, me: Shopper, hand: int, pocket: bool) -> Generator[None, None, int]:
     """Start the hand's way to bag, basket, trolley or pocket; returns its length in steps."""
@@ -92,6 +99,7 @@ def _to_carrier(world: World, me: Shopper, hand: int, pocket: bool) -> Generator
     yield from face(me, float(np.arctan2(gap[1], gap[0])))
     me.bend(0.45, 0.0, 0.0, 8)
     return me.move_hand(hand, np.array([me.cart[0], me.cart[1], 0.68]), 0.55)
+
 
 def stow(world: World, me: Shopper, hand: int, pocket: bool) -> Script:
     """Everything in a hand goes into bag, basket, trolley or pocket, out of sight."""
@@ -106,6 +114,7 @@ def stow(world: World, me: Shopper, hand: int, pocket: bool) -> Script:
         me.bag.append(grip.item)
     me.holds[hand].clear()
     yield from _away_from_carrier(me, hand)
+
 
 def fetch(world: World, me: Shopper, hand: int, units: list[int]) -> Script:
     """Get stowed units back into a hand."""
@@ -128,6 +137,7 @@ def _away_from_carrier(me: Shopper, hand: int) -> Script:
     me.look(0.0, 0.1)
     yield from steps(count // 2)
     me.doing = Activity.STAND
+
 
 def hand_over(world: World, giver: Shopper, taker: Shopper, hand: int, to_hand: int) -> Yes:
     """Face to face, the giver's hand full, the taker's free: the units change hands. Run by the giver's script."""

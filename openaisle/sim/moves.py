@@ -19,6 +19,7 @@ def wait(seconds: float) -> Script:
     for _ in range(max(1, round(seconds / STEP_S))):
         yield
 
+
 def steps(count: int) -> Script:
     """Do nothing for a number of simulation steps."""
     for _ in range(count):
@@ -40,7 +41,9 @@ def together(*scripts: Script) -> Script:
         if live:
             yield
 
+
 # --- walking ---------------------------------------------------------------------------------------------------
+
 
 def walk_to(world: World, me: Shopper, goal: Float, patience_s: float = 15.0, close_m: float = 0.05) -> Yes:
     """Walk to a place; False when it cannot be reached in time."""
@@ -67,6 +70,7 @@ def walk_to(world: World, me: Shopper, goal: Float, patience_s: float = 15.0, cl
     me.goal, me.way = None, None
     return bool(np.hypot(*(goal - me.position)) < max(close_m, 0.12))
 
+
 def face(me: Shopper, heading: float) -> Script:
     """Turn on the spot."""
     me.facing = heading
@@ -74,6 +78,7 @@ def face(me: Shopper, heading: float) -> Script:
         if abs((heading - me.heading + np.pi) % (2 * np.pi) - np.pi) < 0.06:
             break
         yield
+
 
 def come_in(world: World, me: Shopper, patience_s: float = 60.0) -> Script:
     """Through the entry; its doorway was booked when this person appeared outside."""
@@ -87,6 +92,7 @@ def come_in(world: World, me: Shopper, patience_s: float = 60.0) -> Script:
     while world.ground.clearance(float(me.position[0]), float(me.position[1])) < me.build.radius_m:
         yield
     me.in_door, me.goal, door.user = False, None, -1
+
 
 def go_out(world: World, me: Shopper) -> Script:
     """To the exit, wait until nobody else is in it, and out."""
@@ -116,6 +122,7 @@ def go_out(world: World, me: Shopper) -> Script:
         yield
     door.user = -1
     world.walk_out(me)
+
 
 def _queue_place(world: World, me: Shopper, inside: Float) -> Float:
     """A free place to wait in, near the door but not in its way."""

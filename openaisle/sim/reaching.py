@@ -37,6 +37,7 @@ class Arm:
     twist: float
     crouch: float
 
+
 def plan_arm(world: World, me: Shopper, hand: int, lane: int, target: Float) -> Arm | None:
     """How to get a hand to a point in a lane from here; None = out of reach."""
     posture = world.posture(me, hand, lane, target)
@@ -48,6 +49,7 @@ def plan_arm(world: World, me: Shopper, hand: int, lane: int, target: Float) -> 
     height = float(np.clip(local[2] + lift, 0.04, max(0.05, size[2] - 0.04)))
     before = world.stock.world(lane, float(local[0]), -front.setback_m - 0.06, height)
     return Arm(hand, lane, before, target, posture.lean, posture.twist, posture.crouch)
+
 
 def reach_in(world: World, me: Shopper, arm: Arm, hurry: float = 1.0) -> Script:
     """Hand to the opening, then in; the body bends on the way."""
@@ -63,6 +65,7 @@ def reach_in(world: World, me: Shopper, arm: Arm, hurry: float = 1.0) -> Script:
     me.hand_lane[arm.hand] = arm.lane
     yield from steps(me.move_hand(arm.hand, arm.target, second) + 1)
 
+
 def pull_back(world: World, me: Shopper, arm: Arm) -> Script:
     """Hand out through the opening, body upright, hand at rest."""
     near = float(np.linalg.norm(arm.target - arm.before))
@@ -76,6 +79,7 @@ def pull_back(world: World, me: Shopper, arm: Arm) -> Script:
     me.doing = Activity.STAND
     yield from steps(count - count // 2)
 
+
 def _press(world: World, me: Shopper, lane: int, seconds: float, lift_grams: float) -> Script:
     """A hand on things in a lane: pushes down or lifts a little; in the last steps it carries `lift_grams`."""
     count = max(3, round(seconds / STEP_S))
@@ -87,6 +91,7 @@ def _press(world: World, me: Shopper, lane: int, seconds: float, lift_grams: flo
             push -= lift_grams * (0.35 if k == count - 2 else 0.75)
         world.push_grams[lane] += push
         yield
+
 
 def take(world: World, me: Shopper, lane: int, product: int, count: int, hand: int) -> Units:
     """Take up to `count` units of a product at once; the units now in the hand ([] = did not work)."""
@@ -120,6 +125,7 @@ def take(world: World, me: Shopper, lane: int, product: int, count: int, hand: i
     yield from pull_back(world, me, arm)
     return units
 
+
 def touch(world: World, me: Shopper, lane: int, hand: int) -> Yes:
     """Put a hand on an item and leave it there."""
     chosen = world.stock.choose(lane, -1, 1, float(world.store.lanes[lane].size_m[0] / 2))
@@ -131,6 +137,7 @@ def touch(world: World, me: Shopper, lane: int, hand: int) -> Yes:
     _maybe_bump(world, me, lane)
     yield from pull_back(world, me, arm)
     return True
+
 
 def put(world: World, me: Shopper, lane: int, hand: int, units: list[int], neatly: bool) -> Yes:
     """Put units from a hand into a lane, in one movement; False when there is no room or no reach."""
@@ -164,6 +171,7 @@ def put(world: World, me: Shopper, lane: int, hand: int, units: list[int], neatl
     yield from pull_back(world, me, arm)
     return bool(done)
 
+
 def _lay_down(
     world: World, me: Shopper, lane: int, hand: int, grips: list[Grip], place: Lying, near_x: float, neatly: bool
 ) -> list[int]:
@@ -178,6 +186,7 @@ def _lay_down(
         world.stock.put(lane, spot)
         done.append(grip.item)
     return done
+
 
 def _maybe_bump(world: World, me: Shopper, lane: int) -> None:
     if me.rng.random() < 0.12:
@@ -203,6 +212,7 @@ def open_door(world: World, me: Shopper, lane: int, hand: int) -> Script:
         me.doing = Activity.STAND
     else:
         world.door_users[fixture] += 1
+
 
 def shut_door(world: World, lane: int) -> None:
     """Let go of the doors of a lane's fixture."""

@@ -129,7 +129,7 @@ def _mix(store: Store, rng: np.random.Generator) -> Float:
         for shelf in fixture.shelves:
             count = len(shelf.lanes)
             scales = [store.lanes[start + n].scale for n in range(count)]
-            leak = np.minimum(0.015 * np.exp(0.8 * rng.normal(size=(count, 2))), 0.12)
+            leak = np.minimum(0.02 * np.exp(0.8 * rng.normal(size=(count, 2))), 0.12)
             for n in range(count):
                 own = 1.0
                 for step, side in ((-1, 0), (1, 1)):

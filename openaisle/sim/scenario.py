@@ -85,6 +85,7 @@ class Scenario(Part):
                                          title="Weights of taking 1, 2, .. units")  # fmt: skip
     at_once: Chance = Field(default=0.6, title="Several units are grabbed at once, not one after another")
     both_hands: Chance = Field(default=0.1, title="Uses both hands for several units")
+    browse: Chance = Field(default=0.12, title="Looks at a shelf without reaching for it")
     hold: Chance = Field(default=0.08, title="Holds an item on the shelf for seconds before taking it")
     touch: Chance = Field(default=0.06, title="Touches an item without taking it")
     inspect: Chance = Field(default=0.4, title="Looks at the item before stowing it")

@@ -71,7 +71,6 @@ class Shopper:
     velocity: Float = field(default_factory=lambda: np.zeros(2))
     goal: Float | None = None  # where to walk
     way: Float | None = None  # distance field to the goal; None = straight on
-    hurry: float = 1.0
     facing: float | None = None  # where to turn when standing
     in_door: bool = False  # walls do not hold people who are in a doorway
     claim: Float | None = None  # the place at a shelf this person is going to stand on

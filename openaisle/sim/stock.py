@@ -19,7 +19,8 @@ from openaisle.store.store import Store
 
 Float = NDArray[np.float64]
 STACKS = ("box", "can", "tub")  # shapes that stand on one another
-SPARE = 1.08  # unit masses stay within 8% of the catalogue
+SPREAD = 0.08  # unit masses stay within 8% of the catalogue
+TOO_WIDE = 1.6  # nobody puts a unit into a lane so much narrower
 
 
 @dataclass(slots=True)
@@ -59,7 +60,6 @@ class Stock:
         products = [int(store.lane_product[lane]) for lane, places in enumerate(packed) for _ in places]
         self.items = _empty_items(np.array(products, dtype=np.int32))
         self.items.mass_grams[:] = self._unit_masses(self.items.product, rng)
-        self._spare: list[int] = []
         number = 0
         for lane, places in enumerate(packed):
             for lying in places:
@@ -73,7 +73,7 @@ class Stock:
     def _unit_masses(self, products: NDArray[np.int32], rng: np.random.Generator) -> Float:
         factor = 1.0 + rng.normal(0.0, 0.015, len(products))
         mass = self._mass[products, 0]
-        return np.asarray(np.clip(mass * self._mass[products, 1] * factor, mass / SPARE, mass * SPARE))
+        return np.asarray(np.clip(mass * self._mass[products, 1] * factor, (1 - SPREAD) * mass, (1 + SPREAD) * mass))
 
     def add_units(self, product: int, count: int, rng: np.random.Generator) -> list[int]:
         """New units outside the store (staff bring them in); returns their indices."""
@@ -193,7 +193,7 @@ class Stock:
             c, s = abs(np.cos(yaw)), abs(np.sin(yaw))
             size = (float(width * c + depth * s), float(width * s + depth * c), height)
         yaw = 0.0 if tipped else yaw
-        if size[1] > lane_d:
+        if size[1] > lane_d or size[0] > TOO_WIDE * lane_w:
             return None
         columns = self._columns(lane_w, size[0], near_x, rng, neatly)
         for x in columns:
@@ -206,7 +206,9 @@ class Stock:
                 return Lying(item, x, y, z, yaw, tipped, size)
         return None
 
-    def _columns(self, lane_w: float, width: float, near_x: float, rng: np.random.Generator, neatly: bool) -> list[float]:
+    def _columns(
+        self, lane_w: float, width: float, near_x: float, rng: np.random.Generator, neatly: bool
+    ) -> list[float]:
         if width >= lane_w:
             return [lane_w / 2]
         low, high = width / 2, lane_w - width / 2

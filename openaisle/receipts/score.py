@@ -56,14 +56,15 @@ def score(
     prices = _prices(document, products)
     shelf_events = [event for event in truth_events if event.kind in _SHELF_EVENTS and not event.staff]
     events = [replace(event, gtin=gtin14(event.gtin)) for event in shelf_events]
-    has_updates = any(record.updates for record in document.receipts)
+    # Without updates there are only final quantities to go by; a document that charges nothing credits nothing.
+    by_updates = any(record.updates for record in document.receipts) or not any(r.lines for r in document.receipts)
     out = []
     for visit in [*truths, *phantoms]:
         true = _true_units(truths.get(visit))
         record = records.get(visit)
         counted = _charges(visit, true, record, prices)
         own = [event for event in events if event.visit == visit]
-        credited, latency_s = _credits(own, true, record, has_updates)
+        credited, latency_s = _credits(own, true, record, by_updates)
         final_s = _final_latency(truths.get(visit), record)
         out.append(
             replace(
@@ -119,15 +120,15 @@ def _prices(document: ReceiptsDocument, products: Sequence[ProductSpec]) -> dict
 
 
 def _credits(
-    events: Sequence[TruthEvent], true: Counter[str], record: ReceiptRecord | None, has_updates: bool
+    events: Sequence[TruthEvent], true: Counter[str], record: ReceiptRecord | None, by_updates: bool
 ) -> tuple[int, tuple[float, ...]]:
     """(true takes and returns credited to this visit, latency in seconds of those that its updates show).
 
-    In a document without any update an event is credited when the final quantity of its product is right.
+    Not `by_updates`: an event is credited when the final quantity of its product is right.
     """
     if record is None:
         return 0, ()
-    if not has_updates:
+    if not by_updates:
         charged = record.quantities()
         return sum(charged.get(event.gtin, 0) == true[event.gtin] for event in events), ()
     return match_events(events, record.updates)

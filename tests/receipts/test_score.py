@@ -146,6 +146,11 @@ def test_without_updates_a_right_final_quantity_credits_its_events() -> None:
     assert m.attribution == 0.5
 
 
+def test_a_silent_document_is_credited_with_nothing_not_even_with_what_came_back() -> None:
+    events = [moved(1, EventKind.TAKE, "v1", TEA), moved(9, EventKind.RETURN, "v1", TEA)]
+    assert score([truth("v1", {})], events, document(record("v1", {})), products()).metrics.attribution == 0
+
+
 def test_staff_and_hand_overs_are_not_events_of_the_shelf() -> None:
     hand_over = TruthEvent(0, 0, EventKind.HAND_OVER, "p", "v1", TEA, 1, to_visit="v2")
     restock = TruthEvent(0, 0, EventKind.RETURN, "p", "v1", TEA, 1, "f.s.l", staff=True)

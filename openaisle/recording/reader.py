@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from openaisle.errors import Problem, RecordingError, StoreError
-from openaisle.messages import NANOSECONDS, Message, Truth, VideoFrame, VideoPacket
+from openaisle.messages import NANOSECONDS, Message, Truth, VideoPacket
 from openaisle.recording.files import Logged, read_file
 from openaisle.recording.manifest import (
     COPY_FIX,
@@ -134,13 +134,6 @@ class Recording:
                 return start_ns - back_ns
             back_ns *= 2  # cameras that code for themselves may send key frames rarely
         return self.start_ns
-
-
-def read_frames(recording: Recording, camera: str) -> Iterator[VideoFrame]:
-    """All pictures of one camera in order."""
-    for message in recording.messages():
-        if isinstance(message, VideoFrame) and message.camera == camera:
-            yield message
 
 
 def open_recording(folder: Path | str, *, check: bool = True) -> Recording:

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from openaisle.bench.results import CaseResult
 from openaisle.bench.suites import Case
-from openaisle.receipts.metrics import Interval, Metrics, VisitScore
+from openaisle.receipts.metrics import Interval, Latency, Metrics, VisitScore
 from openaisle.receipts.score import Score, combine
 
 Group = Callable[[Case, VisitScore], str]
@@ -30,7 +30,7 @@ def _shoppers(_: Case, visit: VisitScore) -> str:
 
 
 GROUPINGS: Mapping[str, Group] = {
-    "overall": lambda case, visit: "all",
+    "overall": lambda case, visit: "all visits",
     "suite": lambda case, visit: case.scenario,
     "store": lambda case, visit: case.store,
     "shoppers": _shoppers,
@@ -93,44 +93,72 @@ def build_report(results: Sequence[CaseResult], command: str, resamples: int = 1
 
 
 def markdown(report: Report) -> str:
-    """The table for the README: exact and F1 with intervals, then the other metrics, models side by side."""
-    head = (
-        "| visits by | | model | visits | exact | F1 | precision | recall | over | under | attribution | review | ECE "
-        "| update p50 / p95 |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
+    """For the README: exact and F1 by group with models side by side, the other metrics overall, and the origin."""
+    models = list(report.models)
+    rows: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in report.rows:
+        rows.setdefault((row.grouping, row.group), {})[row.model] = row
+    head = ["", "visits", *(f"{model}: {name}" for model in models for name in ("exact", "F1"))]
+    body = [
+        [group, str(max(row.metrics.visits for row in by_model.values()))]
+        + [
+            _with_interval(by_model.get(model), name, bold=grouping == "overall")
+            for model in models
+            for name in ("exact", "f1")
+        ]
+        for (grouping, group), by_model in rows.items()
+    ]
+    overall = [row for row in report.rows if row.grouping == "overall"]
+    figures = [(row.model, _figures(row.metrics, report.speed[row.model])) for row in overall]
+    names = list(figures[0][1]) if figures else []
+    metrics = _table(["", *(model for model, _ in figures)], [[n, *(f[n] for _, f in figures)] for n in names])
+    return _table(head, body) + "\n" + metrics + "\n" + _origin(report)
+
+
+def _figures(m: Metrics, speed: Mapping[str, float]) -> dict[str, str]:
+    """All metrics beside exact and F1, by name, as text."""
+    update, final = m.latency_s, m.final_latency_s
+    return {
+        "precision / recall": f"{m.precision:.3f} / {m.recall:.3f}",
+        "overcharge / undercharge": f"{m.overcharge:.2%} / {m.undercharge:.2%}",
+        "attribution": _number(m.attribution),
+        "review rate": _number(m.review_rate),
+        "calibration error": _number(m.calibration),
+        "update latency p50 / p95 / p99": _seconds(update),
+        "final latency p50 / p95 / p99": _seconds(final),
+        "pipeline, times real time": f"{speed['times_real_time']:.1f}",
+        "step p50 / p95 / p99": " / ".join(f"{speed[f'step_p{p}_ms']:.0f}" for p in (50, 95, 99)) + " ms",
+    }
+
+
+def _origin(report: Report) -> str:
+    """What a published number must name: commit, weights, machine, command."""
+    models = ", ".join(f"{model} `{sha[:12]}`" for model, sha in report.models.items())
+    return (
+        f"In brackets: 95% bootstrap intervals over visits. Commit `{report.commit}`, weights {models}, "
+        f"{report.machine}, `{report.command}`.\n"
     )
-    hashes = ", ".join(f"`{model}` {sha[:12] or 'no weights'}" for model, sha in report.models.items())
-    speed = "; ".join(
-        f"`{model}` {figures['times_real_time']:.1f}× real time, step p50 {figures['step_p50_ms']:.0f} ms, "
-        f"p95 {figures['step_p95_ms']:.0f} ms"
-        for model, figures in report.speed.items()
-    )
-    foot = (
-        f"\nIntervals: 95% bootstrap over visits. Commit `{report.commit}`; models {hashes}; {report.machine}; "
-        f"`{report.command}`. Speed (pipeline without simulation): {speed}.\n"
-    )
-    return head + "".join(_line(row) for row in report.rows) + foot
 
 
-def _line(row: Row) -> str:
-    m = row.metrics
-    latency = f"{m.latency_s.p50:.1f} / {m.latency_s.p95:.1f} s" if m.latency_s else "–"
-    cells = [
-        row.grouping, row.group, row.model, str(m.visits), _with_interval(row, "exact"), _with_interval(row, "f1"),
-        f"{m.precision:.3f}", f"{m.recall:.3f}", f"{m.overcharge:.1%}", f"{m.undercharge:.1%}",
-        _number(m.attribution), _number(m.review_rate), _number(m.calibration), latency,
-    ]  # fmt: skip
-    return "| " + " | ".join(cells) + " |\n"
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def _with_interval(row: Row, name: str) -> str:
-    if name not in row.intervals:
+def _with_interval(row: Row | None, name: str, bold: bool) -> str:
+    if row is None or name not in row.intervals:
         return "–"
     interval = row.intervals[name]
-    return f"**{interval.value:.3f}** ({interval.low:.3f}–{interval.high:.3f})"
+    value = f"**{interval.value:.3f}**" if bold else f"{interval.value:.3f}"
+    return f"{value} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def _seconds(latency: Latency | None) -> str:
+    return f"{latency.p50:.1f} / {latency.p95:.1f} / {latency.p99:.1f} s" if latency else "–"
 
 
 def _grouped(results: Sequence[CaseResult], group_of: Group) -> dict[str, dict[str, Score]]:

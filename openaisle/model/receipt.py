@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from openaisle.model.config import NetworkConfig
+from openaisle.model.trunk import attention
 from openaisle.tokens.journey import (
     BASKET_FEATURES,
     BASKET_LANE_FEATURES,
@@ -113,7 +114,7 @@ class Attention(nn.Module):
         batch, length, width = x.shape
         q = self.query(x).view(batch, length, self.heads, -1).transpose(1, 2)
         k, v = self.key_value(memory).view(batch, memory.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
+        mixed = attention(q, k, v, bias)
         return torch.as_tensor(self.project(mixed.transpose(1, 2).reshape(batch, length, width)))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from openaisle.model.batch import DenseBatch, DenseTargets, ImageChunk
 
 CHUNKS = 4  # images are sorted by token count and padded in this many groups
-PRODUCTS_DRAWN = 24  # catalogue rows per store in a batch, the held ones included
+PRODUCTS_DRAWN = 16  # catalogue rows per store in a batch, the held ones included
 Arrays = dict[str, NDArray[np.generic]]
 
 

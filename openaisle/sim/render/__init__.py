@@ -1,4 +1,4 @@
-"""Renderer: a store and a snapshot in; rgb, instance ids and depth of any of its cameras out. Never: behaviour or truth other than pixels."""
+"""Renderer: a store and a snapshot in; rgb, instance ids and depth of its cameras out. Never: behaviour."""
 
 from openaisle.sim.render.renderer import Rendered, Renderer
 

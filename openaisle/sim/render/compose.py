@@ -7,15 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from openaisle.sim.render.eye import Eye
 from openaisle.sim.render.imaging import TILE, add_noise, blur_tiles, restore
 from openaisle.sim.render.jit import kernel
 from openaisle.sim.render.people import CAPSULE_CODE, Capsules, draw_capsules, shade_people
 from openaisle.sim.render.raster import NOTHING, Canvas, Objects, draw_object
 from openaisle.sim.render.rays import Rays
-from openaisle.sim.render.eye import Eye
 from openaisle.sim.render.shade import Models, shade_window
 from openaisle.sim.render.shadow import ShadowMap, blob, darken
-
 
 ZERO, FAR = np.float32(0.0), np.float32(np.inf)
 
@@ -109,7 +108,14 @@ class Sensor(NamedTuple):
 
 
 @kernel
-def finish(tiles: NDArray[np.bool_], sharp: NDArray[np.uint8], blurred: NDArray[np.uint8], out: NDArray[np.uint8], sensor: Sensor, key: int) -> None:
+def finish(
+    tiles: NDArray[np.bool_],
+    sharp: NDArray[np.uint8],
+    blurred: NDArray[np.uint8],
+    out: NDArray[np.uint8],
+    sensor: Sensor,
+    key: int,
+) -> None:
     """Blurred still picture, freshly blurred dirty tiles, and noise over all."""
     out.reshape(-1)[:] = blurred.reshape(-1)
     blur_tiles(tiles, sharp, out, sensor.blur_side)

@@ -47,7 +47,7 @@ def open_light(fixture: FixtureSpec) -> Callable[[NDArray[np.float64]], float]:
 
     def light(point: NDArray[np.float64]) -> float:
         inward = float(np.clip(point[1] / max(fixture.depth_m, 0.1), 0, 1))
-        if point[2] >= top - 0.001 and not (fixture.kind == "fridge"):
+        if point[2] >= top - 0.001 and fixture.kind != "fridge":
             return 1.0
         low = float(np.clip(point[2] / 0.4, 0, 1))
         return (1.0 - 0.5 * inward) * (0.75 + 0.25 * low)
@@ -67,7 +67,9 @@ def fixture_mesh(fixture: FixtureSpec, materials: Materials) -> MeshBuilder:
                 middle = x0 + lane.x_m + lane.width_m / 2
                 height = z + min(shelf.clearance_m * 0.9, 0.18)
                 mesh.box((middle - 0.004, y0, height), (middle + 0.004, y1, height + 0.008), materials.metal)
-                mesh.box((middle - 0.02, y0 - 0.004, height - 0.01), (middle + 0.02, y0, height + 0.02), materials.rail, 0.04)
+                mesh.box(
+                    (middle - 0.02, y0 - 0.004, height - 0.01), (middle + 0.02, y0, height + 0.02), materials.rail, 0.04
+                )
             continue
         if fixture.kind == "table" and z > 0.3:
             mesh.box((x0, y0, z - BOARD_M), (x1, y1, z), materials.board, 0.5)
@@ -131,8 +133,8 @@ def leaf_frame(mesh: MeshBuilder, sign: float, width: float, height: float, meta
     bar = 0.045
     low, high = 0.09, height - 0.01
     for x0, x1, z0, z1 in (
-        (0.0, bar, low, high), (width - bar, width, low, high), (bar, width - bar, low, low + bar), (bar, width - bar, high - bar, high),
-        (width - 0.04, width - 0.02, height * 0.4, height * 0.6),
+        (0.0, bar, low, high), (width - bar, width, low, high), (bar, width - bar, low, low + bar),
+        (bar, width - bar, high - bar, high), (width - 0.04, width - 0.02, height * 0.4, height * 0.6),
     ):  # fmt: skip
         handle = z0 == height * 0.4
         y0, y1 = (-LEAF_M - 0.04, -LEAF_M) if handle else (-LEAF_M, 0.0)

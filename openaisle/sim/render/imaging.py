@@ -57,7 +57,7 @@ def restore(tiles: NDArray[np.bool_], still: Canvas, work: Canvas, tile: int) ->
 
 @kernel
 def blur(sharp: NDArray[np.uint8], out: NDArray[np.uint8], side: int, box: tuple[int, int, int, int]) -> None:
-    """3x3 blur of a pixel box (u0, u1, v0, v1 inclusive) with weights side, 256 - 2 side, side over 256; edges repeat."""
+    """3x3 blur of a pixel box (u0, u1, v0, v1 inclusive), weights side, 256 - 2 side, side over 256; edges repeat."""
     height, width = sharp.shape[:2]
     u0, u1, v0, v1 = box
     left, right = max(u0 - 1, 0), min(u1 + 1, width - 1)
@@ -74,7 +74,11 @@ def blur(sharp: NDArray[np.uint8], out: NDArray[np.uint8], side: int, box: tuple
         if start == 3:
             column[0], column[1], column[2] = column[3], column[4], column[5]
         if right == u1:
-            column[count + 3], column[count + 4], column[count + 5] = column[count], column[count + 1], column[count + 2]
+            column[count + 3], column[count + 4], column[count + 5] = (
+                column[count],
+                column[count + 1],
+                column[count + 2],
+            )
         target = flat_out[v, 3 * u0 : 3 * u0 + count]
         for i in range(count):
             total = outer * (column[i] + column[i + 6]) + inner * column[i + 3]

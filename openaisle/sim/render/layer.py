@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from openaisle.sim.render.eye import Eye
 from openaisle.sim.render.jit import kernel
 from openaisle.sim.render.meshes import Meshes
 from openaisle.sim.render.raster import Canvas, Objects, draw_window, new_canvas, place_object
 from openaisle.sim.render.rays import Rays
 from openaisle.sim.render.scene import Scene
-from openaisle.sim.render.eye import Eye
 from openaisle.sim.render.shade import Models, shade_window
 from openaisle.sim.render.shadow import ShadowMap
 
@@ -63,7 +63,9 @@ def grow_layer(layer: Layer, scene: Scene) -> None:
     layer.objects = Objects(*(np.concatenate(pair) for pair in zip(layer.objects, added, strict=True)))
 
 
-def mend(layer: Layer, models: Models, shelving: Shelving, wanted: Wanted, no_shadows: ShadowMap | None) -> NDArray[np.int32]:
+def mend(
+    layer: Layer, models: Models, shelving: Shelving, wanted: Wanted, no_shadows: ShadowMap | None
+) -> NDArray[np.int32]:
     """Bring the layer up to date; returns the pixel boxes [n, 4] that were drawn again.
 
     Without a (blank) shadow map only depth, object and triangle are kept right.
@@ -106,7 +108,10 @@ def find_moved(objects: Objects, wanted: Wanted) -> NDArray[np.int32]:
         if o < first:
             shown, pose = wanted.fixed_shown[o], wanted.fixed_pose[o]
         else:
-            shown, pose = wanted.item_visible[o - first] and wanted.item_lane[o - first] >= 0, wanted.item_pose[o - first]
+            shown, pose = (
+                wanted.item_visible[o - first] and wanted.item_lane[o - first] >= 0,
+                wanted.item_pose[o - first],
+            )
         differs = shown != objects.shown[o]
         if shown and not differs:
             for row in range(3):
@@ -119,7 +124,9 @@ def find_moved(objects: Objects, wanted: Wanted) -> NDArray[np.int32]:
 
 
 @kernel
-def place_moved(meshes: Meshes, objects: Objects, rays: Rays, wanted: Wanted, shelving: Shelving, moved: NDArray[np.int32]) -> NDArray[np.int32]:
+def place_moved(
+    meshes: Meshes, objects: Objects, rays: Rays, wanted: Wanted, shelving: Shelving, moved: NDArray[np.int32]
+) -> NDArray[np.int32]:
     """Put objects into their wanted state; returns the pixel boxes they leave and enter."""
     used = 0
     windows = np.empty((2 * len(moved), 4), np.int32)
@@ -165,7 +172,9 @@ def draw_windows(meshes: Meshes, objects: Objects, rays: Rays, canvas: Canvas, w
 
 
 @kernel
-def shade_windows(models: Models, objects: Objects, eye: Eye, canvas: Canvas, shadows: ShadowMap, windows: NDArray[np.int32]) -> None:
+def shade_windows(
+    models: Models, objects: Objects, eye: Eye, canvas: Canvas, shadows: ShadowMap, windows: NDArray[np.int32]
+) -> None:
     """Colour windows [n, 4] anew."""
     for k in range(len(windows)):
         shade_window(models, objects, eye, canvas, shadows, windows[k])

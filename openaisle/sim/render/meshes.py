@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ class Meshes(NamedTuple):
 
 
 class Atlas(NamedTuple):
-    """Textures with mip levels. Level l of texture t starts at start[t, l] in texel, size rows[t, l] x columns[t, l]."""
+    """Textures with mip levels. Level l of texture t is rows[t, l] x columns[t, l] texels from start[t, l] on."""
 
     texel: NDArray[np.uint8]  # [N, 3]
     start: NDArray[np.int32]  # [textures, LEVELS]
@@ -154,8 +155,15 @@ def box_mesh() -> MeshBuilder:
 def bag_mesh() -> MeshBuilder:
     """Pillow bag: full depth in the middle, thin at the crimped ends."""
     mesh = MeshBuilder()
-    levels = [(0.0, 0.97, 0.08), (0.12, 1.0, 0.8), (0.35, 1.0, 1.0), (0.65, 1.0, 1.0), (0.88, 1.0, 0.8), (1.0, 0.97, 0.08)]
-    for (z0, w0, d0), (z1, w1, d1) in zip(levels, levels[1:], strict=False):
+    levels = [
+        (0.0, 0.97, 0.08),
+        (0.12, 1.0, 0.8),
+        (0.35, 1.0, 1.0),
+        (0.65, 1.0, 1.0),
+        (0.88, 1.0, 0.8),
+        (1.0, 0.97, 0.08),
+    ]
+    for (z0, w0, d0), (z1, w1, d1) in pairwise(levels):
         low = [(-w0 / 2, -d0 / 2), (w0 / 2, -d0 / 2), (w0 / 2, d0 / 2), (-w0 / 2, d0 / 2)]
         high = [(-w1 / 2, -d1 / 2), (w1 / 2, -d1 / 2), (w1 / 2, d1 / 2), (-w1 / 2, d1 / 2)]
         for side in range(4):

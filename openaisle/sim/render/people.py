@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from openaisle.sim.render.eye import SKY_FLAT, SKY_UP, Eye
 from openaisle.sim.render.jit import kernel
 from openaisle.sim.render.raster import NOTHING, Canvas
 from openaisle.sim.render.rays import NEAR_M, Rays, bounds
-from openaisle.sim.render.eye import SKY_FLAT, SKY_UP, Eye
 from openaisle.sim.render.shadow import ShadowMap, lit_share
 from openaisle.sim.world import PERSON_ID, PERSON_STRIDE, Person
 

@@ -53,7 +53,9 @@ def new_canvas(height: int, width: int) -> Canvas:
 
 
 @kernel
-def draw_object(meshes: Meshes, objects: Objects, index: int, rays: Rays, canvas: Canvas, window: NDArray[np.int32]) -> None:
+def draw_object(
+    meshes: Meshes, objects: Objects, index: int, rays: Rays, canvas: Canvas, window: NDArray[np.int32]
+) -> None:
     """Rasterise one object inside window (u0, u1, v0, v1 inclusive); faces seen from behind are skipped."""
     template, matrix = objects.template[index], objects.matrix[index]
     first, count = meshes.vertex_start[template], meshes.vertex_start[template + 1] - meshes.vertex_start[template]
@@ -123,7 +125,9 @@ def place_object(meshes: Meshes, objects: Objects, o: int, rays: Rays, pose: NDA
     for row in range(3):
         for column in range(4):
             objects.pose[o, row, column] = pose[row, column]
-            total = camera[row, 0] * pose[0, column] + camera[row, 1] * pose[1, column] + camera[row, 2] * pose[2, column]
+            total = (
+                camera[row, 0] * pose[0, column] + camera[row, 1] * pose[1, column] + camera[row, 2] * pose[2, column]
+            )
             matrix[row, column] = total * objects.scale[o, column] if column < 3 else total + camera[row, 3]
     low, high = meshes.corners[objects.template[o], 0], meshes.corners[objects.template[o], 1]
     x0, x1, y0, y1 = 1e30, -1e30, 1e30, -1e30

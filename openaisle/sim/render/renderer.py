@@ -18,13 +18,13 @@ from openaisle.sim.render.compose import (
     shade_moving,
     write_truth,
 )
+from openaisle.sim.render.eye import Eye, Look
 from openaisle.sim.render.imaging import TILE, blur, downsample, downsample_tiles, mark, noise_key, noise_table
 from openaisle.sim.render.layer import Layer, Shelving, Wanted, grow_layer, mend, new_layer, write_ids
 from openaisle.sim.render.people import Capsules, gather, to_camera
 from openaisle.sim.render.raster import Canvas, new_canvas, place_object
 from openaisle.sim.render.rays import Rays, camera_rays
 from openaisle.sim.render.scene import Scene, add_items, build_scene, lane_lights
-from openaisle.sim.render.eye import Eye, Look
 from openaisle.sim.render.shadow import aim, blob_boxes, cast, new_map, shadow_boxes
 from openaisle.sim.world import Snapshot
 from openaisle.store.geometry import Camera, yaw_transform
@@ -63,7 +63,12 @@ class Renderer:
     """
 
     def __init__(
-        self, store: Store, product_of_item: NDArray[np.int32], *, quality: Literal["fast", "fine"] = "fast", seed: int = 0
+        self,
+        store: Store,
+        product_of_item: NDArray[np.int32],
+        *,
+        quality: Literal["fast", "fine"] = "fast",
+        seed: int = 0,
     ) -> None:
         self.store = store
         self.seed = seed
@@ -96,7 +101,9 @@ class Renderer:
         scope, work = Scope(tiles, TILE, view.ids), self.canvas(height, width)
         draw_moving(models, actors, layer.eye.rays, layer.canvas, work, scope)
         out = Output(
-            np.empty((height, width, 3), np.uint8), np.empty((height, width), np.int32), np.empty((height, width), np.float32)
+            np.empty((height, width, 3), np.uint8),
+            np.empty((height, width), np.int32),
+            np.empty((height, width), np.float32),
         )
         write_truth(actors, layer.canvas, work, scope, out)
         if view.fine is None:
@@ -109,7 +116,9 @@ class Renderer:
             draw_moving(models, actors, eye.rays, view.fine.canvas, twice, wide)
             shade_moving(models, actors, eye, twice, wide, self.shadows)
             downsample_tiles(tiles, twice.rgb, work.rgb)
-        finish(tiles, work.rgb, view.blurred, out.rgb, view.sensor, noise_key(self.seed, camera_index, snapshot.time_ns))
+        finish(
+            tiles, work.rgb, view.blurred, out.rgb, view.sensor, noise_key(self.seed, camera_index, snapshot.time_ns)
+        )
         return Rendered(out.rgb, out.ids, out.depth)
 
     def grow(self, snapshot: Snapshot) -> None:
@@ -132,7 +141,11 @@ class Renderer:
             shape = (camera.height_px, camera.width_px)
             sensor = Sensor(character.blur_side, np.array(character.noise, np.int32), self.noise)
             self.views[camera_index] = View(
-                layers[0], layers[1] if self.fine else None, np.zeros(shape, np.int32), np.zeros((*shape, 3), np.uint8), sensor
+                layers[0],
+                layers[1] if self.fine else None,
+                np.zeros(shape, np.int32),
+                np.zeros((*shape, 3), np.uint8),
+                sensor,
             )
         return self.views[camera_index]
 
@@ -149,7 +162,9 @@ class Renderer:
         for o, f, leaf in self.scene.leaves:
             opening = float(snapshot.doors[f])
             self.fixed_shown[o] = opening <= 0.0
-            self.fixed_pose[o] = self.scene.fixed_pose[o] @ yaw_transform(0, 0, 0, leaf.swing * opening * DOOR_SWING_RAD)
+            self.fixed_pose[o] = self.scene.fixed_pose[o] @ yaw_transform(
+                0, 0, 0, leaf.swing * opening * DOOR_SWING_RAD
+            )
             if opening > 0.0:
                 moving.append(np.array([o]))
         wanted = Wanted(self.fixed_pose, self.fixed_shown, items.world_from_item, items.visible, items.lane)
@@ -178,7 +193,13 @@ class Renderer:
         objects = self.scene.objects(index)
         for k, o in enumerate(index):
             item = o - self.scene.first_item
-            place_object(self.scene.models.meshes, objects, k, rays, wanted.item_pose[item] if item >= 0 else wanted.fixed_pose[o])
+            place_object(
+                self.scene.models.meshes,
+                objects,
+                k,
+                rays,
+                wanted.item_pose[item] if item >= 0 else wanted.fixed_pose[o],
+            )
         capsules = people._replace(row=np.empty_like(people.row), box=np.empty_like(people.box))
         to_camera(capsules, rays)
         return Actors(objects, capsules, floor, blob_boxes(floor, rays))

@@ -13,6 +13,7 @@ from openaisle.store.store import Store
 
 FLOOR_TILE_M = 2.4  # the floor texture repeats after this
 
+
 def add_room(build: SceneBuilder, store: Store, rng: np.random.Generator) -> None:
     """Floor, walls, ceiling and posters."""
     floor = np.array(store.spec.floor_m)
@@ -35,7 +36,9 @@ def add_room(build: SceneBuilder, store: Store, rng: np.random.Generator) -> Non
     build.add_object(walls, WALL_ID, np.eye(4))
 
 
-def add_posters(build: SceneBuilder, walls: MeshBuilder, side: NDArray[np.float64], height: float, rng: np.random.Generator) -> None:
+def add_posters(
+    build: SceneBuilder, walls: MeshBuilder, side: NDArray[np.float64], height: float, rng: np.random.Generator
+) -> None:
     """Posters and signs on a wall, a hand's breadth clear of its ends."""
     a, b = side
     length = float(np.linalg.norm(b - a))
@@ -64,7 +67,9 @@ def ear_clip(polygon: NDArray[np.float64]) -> list[NDArray[np.int64]]:
             if cross(pb - pa, pc - pb) <= 0:
                 continue
             others = [polygon[k] for k in rest if k not in (a, b, c)]
-            if not any(min(cross(pb - pa, p - pa), cross(pc - pb, p - pb), cross(pa - pc, p - pc)) >= 0 for p in others):
+            if not any(
+                min(cross(pb - pa, p - pa), cross(pc - pb, p - pb), cross(pa - pc, p - pc)) >= 0 for p in others
+            ):
                 out.append(np.array([a, b, c]))
                 rest.pop(i)
                 break

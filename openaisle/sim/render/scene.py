@@ -146,6 +146,7 @@ def lane_lights(store: Store) -> NDArray[np.float32]:
 def footprints(fixtures: tuple[FixtureSpec, ...]) -> NDArray[np.float32]:
     """Corner, cos and sin of yaw, width and depth of each fixture, [F, 6]."""
     rows = [
-        (f.x_m, f.y_m, np.cos(np.deg2rad(f.yaw_deg)), np.sin(np.deg2rad(f.yaw_deg)), f.width_m, f.depth_m) for f in fixtures
+        (f.x_m, f.y_m, np.cos(np.deg2rad(f.yaw_deg)), np.sin(np.deg2rad(f.yaw_deg)), f.width_m, f.depth_m)
+        for f in fixtures
     ]
     return np.array(rows, np.float32).reshape(-1, 6)

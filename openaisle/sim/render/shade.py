@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.sim.render.jit import kernel
 from openaisle.sim.render.eye import SKY_FLAT, SKY_UP, Eye
+from openaisle.sim.render.jit import kernel
 from openaisle.sim.render.meshes import LEVELS, Atlas, Meshes
 from openaisle.sim.render.raster import NOTHING, Canvas, Objects
 from openaisle.sim.render.shadow import ShadowMap, lit_share
@@ -43,7 +43,9 @@ def floor_shade(footprint: NDArray[np.float32], x: float, y: float) -> float:
 
 
 @kernel
-def shade_window(models: Models, objects: Objects, eye: Eye, canvas: Canvas, shadows: ShadowMap, window: NDArray[np.int32]) -> None:
+def shade_window(
+    models: Models, objects: Objects, eye: Eye, canvas: Canvas, shadows: ShadowMap, window: NDArray[np.int32]
+) -> None:
     """Colour all triangle pixels of a window."""
     meshes, atlas, look, m = models.meshes, models.atlas, eye.look, eye.look.world
     vertex, normal, uv, lights, triangle = meshes.vertex, meshes.normal, meshes.uv, meshes.light, meshes.triangle
@@ -153,7 +155,12 @@ def sample(texel: NDArray[np.uint8], start: int, size: tuple[int, int], tu: floa
     fx, fy = x - left, y - top
     c0, c1 = left if left >= 0 else columns - 1, left + 1 if left + 1 < columns else 0
     r0, r1 = top if top >= 0 else rows - 1, top + 1 if top + 1 < rows else 0
-    p00, p01, p10, p11 = start + r0 * columns + c0, start + r0 * columns + c1, start + r1 * columns + c0, start + r1 * columns + c1
+    p00, p01, p10, p11 = (
+        start + r0 * columns + c0,
+        start + r0 * columns + c1,
+        start + r1 * columns + c0,
+        start + r1 * columns + c1,
+    )
     w00, w01, w10, w11 = (1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy
     return (
         texel[p00, 0] * w00 + texel[p01, 0] * w01 + texel[p10, 0] * w10 + texel[p11, 0] * w11,

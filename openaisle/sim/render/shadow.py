@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from openaisle.sim.render.eye import Eye, Look
 from openaisle.sim.render.jit import kernel
 from openaisle.sim.render.raster import NOTHING, Canvas
 from openaisle.sim.render.rays import NEAR_M, Rays, bounds
-from openaisle.sim.render.eye import Eye, Look
 from openaisle.sim.world import FLOOR_ID
 
 BLOB_M = 0.42  # radius of the contact shadow
@@ -84,7 +84,9 @@ def new_map(lamp: NDArray[np.float64]) -> ShadowMap:
     across = np.cross(lamp, [1.0, 0.0, 0.0])
     across /= np.linalg.norm(across)
     axes = np.stack([across, np.cross(lamp, across), lamp])
-    return ShadowMap(np.full((MAP_SIZE, MAP_SIZE), -np.inf, np.float32), axes, np.zeros(3), np.zeros((3, 4), np.float32))
+    return ShadowMap(
+        np.full((MAP_SIZE, MAP_SIZE), -np.inf, np.float32), axes, np.zeros(3), np.zeros((3, 4), np.float32)
+    )
 
 
 @kernel
@@ -149,8 +151,10 @@ def aim(shadows: ShadowMap, look: Look) -> None:
 
 
 @kernel
-def lit_share(height: NDArray[np.float32], m: NDArray[np.float32], x: np.float32, y: np.float32, depth: np.float32) -> np.float32:
-    """Share of the lamp's light at the point on ray (x, y) at this depth: 2x2 texels of the map, m = map_from_camera."""
+def lit_share(
+    height: NDArray[np.float32], m: NDArray[np.float32], x: np.float32, y: np.float32, depth: np.float32
+) -> np.float32:
+    """Share of the lamp's light at the point on ray (x, y) at this depth, from 2x2 texels; m = map_from_camera."""
     column = depth * (m[0, 0] * x + m[0, 1] * y + m[0, 2]) + m[0, 3]
     row = depth * (m[1, 0] * x + m[1, 1] * y + m[1, 2]) + m[1, 3]
     if not (column >= ZERO and row >= ZERO and column < LAST and row < LAST):
@@ -189,7 +193,10 @@ def shadow_boxes(world: NDArray[np.float32], lamp: NDArray[np.float64], rays: Ra
             z = m[2, 0] * px + m[2, 1] * py + m[2, 2] * pz + m[2, 3]
             nearest = min(nearest, z - r)
             safe = max(z - r, NEAR_M)
-            x, y = m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz + m[0, 3], m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz + m[1, 3]
+            x, y = (
+                m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz + m[0, 3],
+                m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz + m[1, 3],
+            )
             # a bound on both sides of the sphere, a little too wide
             x0, x1 = min(x0, (x - r) / (z + r if x > r else safe)), max(x1, (x + r) / (safe if x + r > 0 else z + r))
             y0, y1 = min(y0, (y - r) / (z + r if y > r else safe)), max(y1, (y + r) / (safe if y + r > 0 else z + r))

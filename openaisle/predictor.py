@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.tokens.journey import LaneTable, TickFeatures, TrackWindow
+from openaisle.tokens.journey import ACTIVITIES, LaneTable, TickFeatures, TrackWindow
+from openaisle.tokens.padding import TICK_INPUTS, pad_ticks
 from openaisle.tokens.scales import ScaleWindow
 
+LOOK_BATCHES = 4  # images are sorted by token count and padded in this many groups
+VOTE_NAMES = (
+    "person", "floor_mean", "floor_information", "hand_mean", "hand_information", "head_mean", "head_information",
+    "appearance", "held", "hand_seen", "product", "activity",
+)  # fmt: skip
+MEMORY_NAMES = (
+    "floor", "floor_variance", "velocity", "hands", "hand_variance", "head", "appearance", "held", "product", "activity", "mass",
+)  # fmt: skip
 Float32 = NDArray[np.float32]
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -75,3 +86,118 @@ class Predictor(Protocol):
     def write(self, view: TickView) -> list[WrittenEvent]:
         """The tick's events, in order."""
         ...
+
+
+class GraphPredictor(ABC):
+    """A network as four calls (pictures, look, remember, write), whatever runs them; batching and padding live here."""
+
+    def __init__(self, name: str, widths: tuple[int, int]) -> None:
+        self.name = name
+        self.widths = widths  # of appearance and product vectors
+
+    @abstractmethod
+    def call(self, graph: str, feed: Arrays) -> list[NDArray[np.generic]]:
+        """Run one graph: named arrays in, arrays out in the graph's order."""
+
+    def embed_catalogue(self, pictures: NDArray[np.uint8]) -> Float32:
+        """Picture vectors [products, E]."""
+        if not len(pictures):
+            return np.zeros((0, self.widths[1]), dtype=np.float32)
+        vectors: Float32 = self.call("pictures", {"pictures": pictures})[0]
+        return vectors
+
+    def look(self, slots: list[VisualTokens]) -> list[Arrays]:
+        """Votes of each slot's tokens, all images of the tick in a few padded batches."""
+        images = [(s, np.flatnonzero(slot.camera == c)) for s, slot in enumerate(slots) for c in np.unique(slot.camera)]
+        out: list[Arrays] = [{} for _ in slots]
+        parts: list[tuple[int, NDArray[np.int64], Arrays]] = []
+        order = sorted(range(len(images)), key=lambda i: len(images[i][1]))
+        for group in np.array_split(np.array(order, dtype=np.int64), LOOK_BATCHES):
+            if len(group):
+                chosen = [images[i] for i in group]
+                parts += self._look(slots, chosen)
+        for s, slot in enumerate(slots):
+            mine = [(rows, votes) for index, rows, votes in parts if index == s]
+            rows = np.concatenate([r for r, _ in mine]) if mine else np.zeros(0, dtype=np.int64)
+            back = np.argsort(rows, kind="stable")
+            for name in VOTE_NAMES:
+                joined = np.concatenate([votes[name] for _, votes in mine]) if mine else self._no_votes(name)
+                out[s][name] = joined[back]
+            cameras = np.unique(slot.camera)
+            out[s]["view"] = (slot.camera[:, None] == cameras[None, :]).astype(np.float32)
+        return out
+
+    def _look(
+        self, slots: list[VisualTokens], images: Sequence[tuple[int, NDArray[np.int64]]]
+    ) -> list[tuple[int, NDArray[np.int64], Arrays]]:
+        longest = max(len(rows) for _, rows in images)
+        feed: dict[str, NDArray[np.generic]] = {}
+        for name in ("pixels", "background", "rays", "cells", "anchor", "frame"):
+            first = getattr(slots[images[0][0]], name)
+            padded = np.zeros((len(images), longest, *first.shape[1:]), dtype=first.dtype)
+            for i, (s, rows) in enumerate(images):
+                padded[i, : len(rows)] = getattr(slots[s], name)[rows]
+            feed[name] = padded
+        counts = np.array([len(rows) for _, rows in images])
+        feed["mask"] = np.arange(longest)[None] < counts[:, None]
+        values = self.call("look", feed)
+        named = {n: v.reshape(len(images), longest, *v.shape[1:]) for n, v in zip(VOTE_NAMES, values, strict=True)}
+        return [(s, rows, {n: v[i, : len(rows)] for n, v in named.items()}) for i, (s, rows) in enumerate(images)]
+
+    def _no_votes(self, name: str) -> Float32:
+        return np.zeros((0, *vote_shapes(*self.widths)[name]), dtype=np.float32)
+
+    def place(self, floor_m: Float32, spread_m: float) -> Arrays:
+        """Fresh memory rows at floor points [Q, 2]."""
+        q, f32 = len(floor_m), np.float32
+        at = np.concatenate([floor_m, np.full((q, 1), 0.9)], axis=1).astype(f32)
+        appearance, product = self.widths
+        return {
+            "floor": floor_m.astype(f32), "floor_variance": np.tile(np.eye(2, dtype=f32) * spread_m**2, (q, 1, 1)),
+            "velocity": np.zeros((q, 2), f32), "hands": np.repeat(at[:, None], 2, axis=1),
+            "hand_variance": np.tile(np.eye(3, dtype=f32) * 0.09, (q, 2, 1, 1)),
+            "head": np.concatenate([floor_m, np.full((q, 1), 1.6)], axis=1).astype(f32),
+            "appearance": np.zeros((q, appearance), f32), "held": np.zeros((q, 2), f32), "product": np.zeros((q, 2, product), f32),
+            "activity": np.full((q, 8), 0.125, f32), "mass": np.zeros(q, f32),
+        }  # fmt: skip
+
+    def remember(self, votes: Arrays, memory: Arrays, dt_s: float) -> tuple[Arrays, Float32]:
+        """Memory after one slot and the attention of its tokens."""
+        feed = {
+            **{n: votes[n] for n in (*VOTE_NAMES, "view")},
+            **{f"memory_{n}": memory[n] for n in MEMORY_NAMES},
+        }
+        feed["dt_s"] = np.array(dt_s, dtype=np.float32)
+        values = self.call("remember", feed)
+        return dict(zip(MEMORY_NAMES, values[:-1], strict=True)), values[-1]
+
+    def write(self, view: TickView) -> list[WrittenEvent]:
+        """The tick's events, greedily decoded."""
+        arrays = pad_ticks([view.features])
+        kind, lane, shopper, product, quantity, receiver, sure = self.call("write", {n: arrays[n] for n in TICK_INPUTS})
+        events: list[WrittenEvent] = []
+        lanes = arrays["lanes"].shape[1]
+        for x in range(len(kind)):
+            if kind[x] == 0:
+                break
+            at = int(view.features.lane[lane[x]]) if kind[x] != 3 else -1
+            named = int(
+                view.features.lane_product[product[x]]
+                if product[x] < lanes
+                else view.features.basket_product[product[x] - lanes]
+            )
+            if named >= 0:
+                to = int(receiver[x]) if kind[x] == 3 else -1
+                events.append(
+                    WrittenEvent(int(kind[x]), at, int(shopper[x]), named, int(quantity[x]) + 1, to, float(sure[x]))
+                )
+        return events
+
+
+def vote_shapes(appearance: int, product: int) -> dict[str, tuple[int, ...]]:
+    """Shape of one token's votes by name."""
+    return {
+        "person": (), "floor_mean": (2,), "floor_information": (2, 2), "hand_mean": (2, 3), "hand_information": (2, 3, 3),
+        "head_mean": (3,), "head_information": (3, 3), "appearance": (appearance,), "held": (2,), "hand_seen": (2,),
+        "product": (product,), "activity": (ACTIVITIES,),
+    }  # fmt: skip

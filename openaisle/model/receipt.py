@@ -135,7 +135,8 @@ class Block(nn.Module):
         normed = self.norm_self(x)
         x = x + self.attend_self(normed, normed, bias)
         if self.attend_cross is not None and self.norm_cross is not None:
-            assert memory is not None and memory_bias is not None
+            assert memory is not None
+            assert memory_bias is not None
             x = x + self.attend_cross(self.norm_cross(x), memory, memory_bias)
         return x + torch.as_tensor(self.mlp(self.norm_mlp(x)))
 
@@ -281,7 +282,7 @@ def fits_at(fits: Tensor, lane_fits: Tensor, lane: Tensor) -> Tensor:
 
     Lane candidates (rows of lanes) carry the fit of their own product with their own step.
     """
-    batch, candidates, lanes, width = fits.shape
+    _, candidates, lanes, width = fits.shape
     at = torch.gather(
         fits.transpose(1, 2), 1, lane.clamp_min(0)[..., None, None].expand(-1, -1, candidates, width)
     )  # [B, X, C, F]

@@ -56,7 +56,8 @@ def gate(state: GateState, camera: int, time_ns: int, rgb: UInt8) -> tuple[GateS
         still = np.zeros(shape, dtype=np.float32)
         fresh = GateState((), background, _grey(rgb), still, time_ns)
         return fresh, no_patches(camera, time_ns)
-    assert state.previous_grey is not None and state.still_s is not None
+    assert state.previous_grey is not None
+    assert state.still_s is not None
     grey = _grey(rgb)
     moving = changed_pixels(grey, state.previous_grey) >= STILL_THRESHOLD
     elapsed_s = (time_ns - state.time_ns) / 1e9

@@ -52,8 +52,8 @@ def ray_table(camera: Camera) -> RayTable:
     centre = np.stack([u, v], axis=-1) * PATCH_PX + (PATCH_PX - 1) / 2
     origin, direction = camera.unproject(centre)
     step = PATCH_PX / 2
-    right = camera.unproject(centre + [step, 0.0])[1] - direction
-    down = camera.unproject(centre + [0.0, step])[1] - direction
+    right = camera.unproject(centre + np.array([step, 0.0]))[1] - direction
+    down = camera.unproject(centre + np.array([0.0, step]))[1] - direction
     frame = horizontal_frame(camera).astype(np.float64)
     anchor = origin + direction * anchor_range(origin, direction)[..., None]
     local = direction @ frame

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from openaisle.training.closed_loop import tracked_record
+from openaisle.training.eyes import TorchPredictor
 from openaisle.training.frames import ShardSpec, make_shard
 from openaisle.training.journeys import make_record, save_record
+from openaisle.training.weights import load_weights
 
-Job = tuple[str, ShardSpec, Path]
+Job = tuple[str, ShardSpec, Path, Path | None]
 
 
 def specs(first_seed: int, count: int, scenarios: Sequence[str], corner_share: float) -> list[ShardSpec]:
@@ -26,19 +29,26 @@ def specs(first_seed: int, count: int, scenarios: Sequence[str], corner_share: f
 
 
 def _run(job: Job) -> str:
-    kind, spec, path = job
-    if not path.exists():
-        if kind == "frames":
-            make_shard(spec, path)
-        else:
-            save_record(make_record(spec), path)
+    kind, spec, path, eyes = job
+    if path.exists():
+        return path.name
+    if kind == "frames":
+        make_shard(spec, path)
+    elif kind == "journeys":
+        save_record(make_record(spec), path)
+    else:
+        assert eyes is not None, "tracked records need weights"
+        save_record(tracked_record(spec, TorchPredictor(load_weights(eyes))), path)
     return path.name
 
 
-def prepare(kind: str, wanted: Iterable[ShardSpec], folder: Path, workers: int) -> list[Path]:
-    """Make all missing files of a kind ("frames" | "journeys"); returns those that exist afterwards, in order."""
+def prepare(kind: str, wanted: Iterable[ShardSpec], folder: Path, workers: int, eyes: Path | None = None) -> list[Path]:
+    """Make all missing files of a kind ("frames" | "journeys" | "tracked"); returns those that exist, in order.
+
+    Tracked records are made with the weights `eyes`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(kind, spec, folder / f"{kind}-{spec.seed:06d}.npz") for spec in wanted]
+    jobs = [(kind, spec, folder / f"{kind}-{spec.seed:06d}.npz", eyes) for spec in wanted]
     todo = [job for job in jobs if not job[2].exists()]
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if todo:

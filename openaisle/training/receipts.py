@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ class ReceiptStage:
 
     loop: LoopConfig
     ticks: int = 64  # per batch
-    noise: Noise = Noise()
+    noise: Noise = field(default_factory=Noise)
     seed: int = 2
 
 

@@ -1,0 +1,48 @@
+"""Weights on disk: safetensors with the network's configuration in the header; no pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from openaisle.errors import ModelError, Problem
+from openaisle.model.config import config_from_dict
+from openaisle.model.graphs import Foundation, new_foundation
+
+VERSION = 1
+
+
+def save_weights(network: Foundation, path: Path) -> None:
+    """All weights as safetensors with the configuration in the header."""
+    tensors = {
+        f"{name}.{key}": value.detach().contiguous().clone()
+        for name, module in network.modules().items()
+        for key, value in module.state_dict().items()
+        if not (name == "memory" and key.startswith("fusion."))
+    }
+    save_file(tensors, str(path), metadata={"config": json.dumps(network.config.as_dict()), "version": str(VERSION)})
+
+
+def load_weights(path: Path) -> Foundation:
+    """Read weights; raises ModelError when the file is missing, corrupt or of another version."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+        tensors = load_file(str(path))
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            [Problem(str(path), "file", f"cannot be read: {error}", "train, or fetch the weights again")]
+        ) from error
+    network = new_foundation(config_from_dict(json.loads(header.get("config", "{}")), str(path)))
+    for name, module in network.modules().items():
+        own = {key[len(name) + 1 :]: value for key, value in tensors.items() if key.startswith(f"{name}.")}
+        missing, unexpected = module.load_state_dict(own, strict=False)
+        wrong = [key for key in missing if not (name == "memory" and key.startswith("fusion."))] + list(unexpected)
+        if wrong:
+            raise ModelError(
+                [Problem(str(path), f"{name}.{wrong[0]}", "does not match the network", "use matching weights")]
+            )
+    return network

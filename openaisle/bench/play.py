@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from openaisle.bench.jobs import Job
+from openaisle.bench.oracle import Blind, run_on_truth
 from openaisle.bench.results import CaseResult
 from openaisle.bench.shop import shoppers_present, through_h264
 from openaisle.bench.suites import Case
+from openaisle.edge.rule import RulePredictor
 from openaisle.edge.runtime import WEIGHTS, load_predictor, read_model
-from openaisle.messages import TruthEvent, TruthReceipt, TruthTick
+from openaisle.messages import Truth, TruthEvent, TruthReceipt, TruthTick
 from openaisle.pipeline import StepResult, receipts_document, run
 from openaisle.predictor import Predictor
 from openaisle.receipts.score import Score, score
@@ -23,7 +25,8 @@ from openaisle.sim.scenario import load_scenario
 from openaisle.sim.source import SimulatedStore
 from openaisle.sim.stores import open_store
 
-FOREVER_NS = 2**62
+ORACLE = "-oracle"
+RULE_ORACLE = "rule-oracle"
 
 
 @dataclass(slots=True)
@@ -42,8 +45,7 @@ class Watch:
 def play(job: Job) -> CaseResult:
     """Simulate, run the model, score; raises ModelError for a model that is not there."""
     began = time.perf_counter()
-    predictor = load_predictor(job.model)
-    scored, watch = play_case(job.case, predictor)
+    scored, watch = play_case(job.case, job.model)
     step_ms = np.percentile(watch.compute_s, [50, 95, 99]) * 1e3
     return CaseResult(
         job.key, job.case, job.model, job.model_sha256, scored.visits,
@@ -53,14 +55,17 @@ def play(job: Job) -> CaseResult:
     )  # fmt: skip
 
 
-def play_case(case: Case, predictor: Predictor, video: bool = True) -> tuple[Score, Watch]:
+def play_case(case: Case, model: str) -> tuple[Score, Watch]:
     """The score of one case and the times of its steps; deterministic but for the times."""
     store = open_store(case.store, case.seed)
-    shop = SimulatedStore(store, load_scenario(case.scenario), case.seed, video=video)
+    on_truth = model.endswith(ORACLE)
+    shop = SimulatedStore(store, load_scenario(case.scenario), case.seed, video=not on_truth)
+    predictor = _predictor(model)
+    truth: list[Truth] = []
     watch = Watch()
-    results = run(store, through_h264(shop, store), predictor, video=video)
-    document = receipts_document(watch.over(results), f"{case.store}/{case.scenario}/{case.seed}", predictor.name)
-    truth = shop.truth_until(FOREVER_NS)
+    results = run_on_truth(shop, truth, predictor) if on_truth else run(store, through_h264(shop, store), predictor)
+    document = receipts_document(watch.over(results), f"{case.store}/{case.scenario}/{case.seed}", model)
+    truth.extend(shop.truth_until(shop.time_ns))
     receipts = [t for t in truth if isinstance(t, TruthReceipt)]
     events = [t for t in truth if isinstance(t, TruthEvent)]
     present = shoppers_present(t for t in truth if isinstance(t, TruthTick))
@@ -68,11 +73,19 @@ def play_case(case: Case, predictor: Predictor, video: bool = True) -> tuple[Sco
 
 
 def model_sha256(model: str) -> str:
-    """Hash of a model's files (of its eyes, for a rule); ModelError when it is not there."""
-    name = (model.partition(":")[2] or "small") if model.partition(":")[0] == "rule" else model
+    """Hash of a model's files (a rule's eyes), "" for the rule on the truth; ModelError when it is not there."""
+    if model == RULE_ORACLE:
+        return ""
+    rule, _, folder_name = model.removesuffix(ORACLE).partition(":")
+    name = (folder_name or "small") if rule == "rule" else model.removesuffix(ORACLE)
     folder = WEIGHTS / name if (WEIGHTS / name).is_dir() else Path(name)
     read_model(folder)
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def _predictor(model: str) -> Predictor:
+    """`NAME-oracle` is NAME on true tracks; a rule on the truth needs no weights at all."""
+    return RulePredictor(Blind()) if model == RULE_ORACLE else load_predictor(model.removesuffix(ORACLE))

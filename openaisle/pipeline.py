@@ -18,7 +18,7 @@ from openaisle.predictor import Arrays, Predictor, TickView, VisualTokens, Writt
 from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record, update_of
 from openaisle.receipts.events import Evidence, LedgerEvent
 from openaisle.receipts.ledger import Ledger, fold
-from openaisle.receipts.pricing import Receipt, price
+from openaisle.receipts.pricing import Receipt, local_day, price
 from openaisle.store.store import Store
 from openaisle.tokens.catalogue import picture_stack
 from openaisle.tokens.journey import (
@@ -380,9 +380,15 @@ def charge(
         entry = ledger_event(state, tick, (i, event), setup)
         state = replace(state, ledger=state.ledger.append(entry))
         for visit in entry.visits():
-            receipt = price(fold(state.ledger, visit), setup.store.spec, setup.store.products)
+            receipt = charged(state, visit, tick.time_ns, setup.store)
             updates.append(ReceiptUpdate(visit, update_of(entry, visit, tick.sensed_ns), receipt))
     return state, tuple(updates)
+
+
+def charged(state: State, visit: str, time_ns: int, store: Store) -> Receipt:
+    """A visit's receipt as the ledger stands, at the prices of the day."""
+    day = local_day(max(time_ns, 0), store.spec.time_zone)
+    return price(fold(state.ledger, visit), store.spec, store.products, day)
 
 
 def ledger_event(state: State, tick: Tick, numbered: tuple[int, WrittenEvent], setup: Setup) -> LedgerEvent:
@@ -440,7 +446,7 @@ def run(
         compute_s = time.perf_counter() - began
         for shopper in state.shoppers:
             if shopper.visit not in receipts:
-                receipts[shopper.visit] = price(fold(state.ledger, shopper.visit), store.spec, store.products)
+                receipts[shopper.visit] = charged(state, shopper.visit, tick.time_ns, store)
         receipts |= {update.visit: update.receipt for update in updates}
         m = state.memory
         tracks = tuple(

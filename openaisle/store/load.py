@@ -141,7 +141,7 @@ def save_store(store: Store, folder: str | Path) -> None:
 
 def spec_to_yaml(spec: StoreSpec) -> str:
     """store.yaml as text: fields in the schema's order, defaults left out."""
-    plain = {"version": spec.version, **spec.model_dump(mode="json", exclude_defaults=True)}
+    plain = {"version": spec.version, **spec.model_dump(exclude_defaults=True)}
     # default_flow_style None: a list or mapping of plain values takes one line
     return HEADER + yaml.dump(
         plain, Dumper=_Dumper, default_flow_style=None, sort_keys=False, width=118, allow_unicode=True

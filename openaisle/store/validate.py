@@ -18,6 +18,14 @@ from pydantic_core import ErrorDetails
 from openaisle.store.yaml_file import Place, in_words
 
 ROUNDS = 12  # a filler may uncover the next error (missing → wrong type → out of bounds)
+# Lengths that shelves and lanes are measured against: a filler there puts everything inside in the wrong place.
+PLACING = ("x_m", "y_m", "z_m", "width_m", "depth_m", "height_m", "yaw_deg")
+FAR_M = 1000.0
+FILLERS: Mapping[str, object] = {
+    "floor_m": [[-FAR_M, -FAR_M], [FAR_M, -FAR_M], [FAR_M, FAR_M], [-FAR_M, FAR_M]],  # so that nothing is outside
+    "currency": "XXX",  # ISO 4217: no currency
+    "time_zone": "UTC",
+}
 M = TypeVar("M", bound=BaseModel)
 Fault = tuple[Place, str, str]  # where, what is wrong, how to mend it
 
@@ -53,8 +61,14 @@ class Checked(Generic[M]):
     mended: tuple[Place, ...]
 
     def touched(self, place: Place) -> bool:
-        """Whether a rule's complaint at `place` may be about a filler: the same entry, or one around or in it."""
-        return any(place[: len(owner)] == owner or owner[: len(place)] == place for owner in map(_owner, self.mended))
+        """Whether a rule's complaint at `place` may be about a filler: in that value, its entry, or what lies in it."""
+        for mended in self.mended:
+            field = mended if isinstance(mended[-1], str) else mended[:-1]
+            owner = field[:-1]
+            within = field[-1] in PLACING and owner and place[: len(owner)] == owner
+            if within or place in (owner, mended) or place[: len(field)] == field:
+                return True
+        return False
 
 
 def validate(model: type[M], data: Mapping[str, object]) -> Checked[M]:
@@ -70,16 +84,11 @@ def validate(model: type[M], data: Mapping[str, object]) -> Checked[M]:
         if turn == 0:
             faults = [_fault(model, detail) for detail in details]
         for detail in reversed(details):
-            if not _mend(draft, detail):
+            if not _mend(model, draft, detail):
                 return Checked(None, tuple(faults), tuple(mended))
             if detail["type"] != "extra_forbidden":
                 mended.append(tuple(detail["loc"]))
     return Checked(None, tuple(faults), tuple(mended))
-
-
-def _owner(place: Place) -> Place:
-    """The entry (model) a field belongs to: the path without its last names and tuple indices."""
-    return place[:-1] if len(place) < 2 or not isinstance(place[-1], int) else place[:-2]
 
 
 def _fault(model: type[BaseModel], detail: ErrorDetails) -> Fault:
@@ -113,7 +122,13 @@ def _nearest(model: type[BaseModel], place: Place) -> str:
 
 
 def _fields(model: type[BaseModel], place: Iterable[str | int]) -> list[str]:
-    """Names of the fields of the model at a path, following lists of models."""
+    """Names of the fields of the model at a path."""
+    found = _model_at(model, place)
+    return [] if found is None else list(found.model_fields)
+
+
+def _model_at(model: type[BaseModel], place: Iterable[str | int]) -> type[BaseModel] | None:
+    """The model at a path, following lists of models."""
     for part in place:
         if isinstance(part, int):
             continue
@@ -121,36 +136,38 @@ def _fields(model: type[BaseModel], place: Iterable[str | int]) -> list[str]:
         inner = getattr(field.annotation, "__args__", ()) if field is not None else ()
         nested = next((arg for arg in inner if isinstance(arg, type) and issubclass(arg, BaseModel)), None)
         if nested is None:
-            return []
+            return None
         model = nested
-    return list(model.model_fields)
+    return model
 
 
-def _mend(draft: object, detail: ErrorDetails) -> bool:
+def _mend(model: type[BaseModel], draft: object, detail: ErrorDetails) -> bool:
     """Replace the value an error points at by one that passes, as far as its type tells; False when hopeless."""
     place = tuple(detail["loc"])
-    if not place:
+    if not place or not isinstance(draft, dict):
         return False
-    parent = draft
+    if place[0] in FILLERS and isinstance(place[0], str):
+        draft[place[0]] = copy.deepcopy(FILLERS[place[0]])
+        return True
+    parent: object = draft
     for part in place[:-1]:
-        if isinstance(parent, dict | list) and _has(parent, part):
-            parent = parent[part]  # type: ignore[index]
-        else:
+        if not (isinstance(parent, dict | list) and _has(parent, part)):
             return True  # an earlier mend already replaced what is around
+        parent = parent[part]  # type: ignore[index]
     last = place[-1]
-    if detail["type"] == "extra_forbidden" and isinstance(parent, dict):
-        parent.pop(last, None)
-    elif isinstance(parent, tuple):
-        return False
-    elif isinstance(parent, dict) or (isinstance(parent, list) and isinstance(last, int)):
-        filler = _filler(detail, place)
-        if isinstance(parent, list):
-            assert isinstance(last, int)
-            parent.extend([0.0] * (last + 1 - len(parent)))
-            parent[last] = filler
+    if isinstance(parent, dict):
+        owner = _model_at(model, place[:-1])
+        known = owner.model_fields.get(str(last)) if owner is not None else None
+        if detail["type"] == "extra_forbidden" or (known is not None and not known.is_required()):
+            parent.pop(last, None)
         else:
-            parent[last] = filler
-    return True
+            parent[last] = _filler(detail, place)
+        return True
+    if isinstance(parent, list) and isinstance(last, int):
+        parent.extend([0.0] * (last + 1 - len(parent)))
+        parent[last] = _filler(detail, place)
+        return True
+    return False
 
 
 def _has(parent: dict[object, object] | list[object], part: str | int) -> bool:
@@ -165,7 +182,7 @@ def _filler(detail: ErrorDetails, place: Place) -> object:
         return str(context["expected"]).split("'")[1] if "'" in str(context["expected"]) else 1
     if kind == "string_pattern_mismatch":
         numbers = "_".join(str(part) for part in place if isinstance(part, int))
-        return "XXX" if place[-1] == "currency" else f"mended_{numbers}"
+        return f"mended_{numbers}"
     if kind.startswith("string"):
         return f"mended-{in_words(place)}"[:40]
     if kind in ("tuple_type", "too_long"):

@@ -25,11 +25,8 @@ app = typer.Typer(
 app.add_typer(store.app, name="store")
 app.add_typer(recording.app, name="recording")
 app.add_typer(shop.imports, name="import")
-for verb in (shop.simulate, shop.receipts, shop.score, shop.view, shop.demo):
-    app.command(epilog=shop.EXAMPLES[verb.__name__])(verb)
-for verb in (learn.train, learn.evaluate, learn.export):
-    app.command(epilog=learn.EXAMPLES[verb.__name__])(verb)
-app.command(epilog=bench.EXAMPLE)(bench.bench)
+for verb, example in (*shop.VERBS, *learn.VERBS, *bench.VERBS):
+    app.command(epilog=example)(verb)
 
 
 def _version(asked: bool) -> None:

@@ -1,14 +1,98 @@
-"""`aisle train | evaluate | export`: from recipes to weights to what the shop runs."""
+"""`aisle train | evaluate | export`: from recipes to weights to what the shop runs (train extra)."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-EXAMPLES = {
-    "train": "Example: aisle train small_cpu",
-    "evaluate": "Example: aisle evaluate --model small --seeds 800000:800005",
-    "export": "Example: aisle export data/train/small --out weights/small",
-}
+from openaisle.cli.talk import Verb, progress, say, say_json, say_text, screen
+from openaisle.errors import MissingExtraError
+
+RECIPES = Path("recipes")
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A file with a function recipe(), or the name of one in recipes/.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of data, checkpoints, weights.")] = None,
+) -> None:
+    """Train a network from nothing; run the same words again after a kill, and it goes on where it was."""
+    _need_torch()
+    from openaisle.training.recipe import load_recipe
+    from openaisle.training.train import train as run
+
+    path = RECIPES / f"{recipe}.py"
+    loaded = load_recipe(path if path.is_file() else Path(recipe))
+    folder = out or Path("data/train") / loaded.name
+    say(f"training {loaded.name} in {folder}; curves: tensorboard --logdir {folder / 'runs' / 'tensorboard'}")
+    with _curves(folder / "runs"):
+        run(loaded, folder)
+    say(f"wrote {folder / 'weights.safetensors'}; next: aisle export {folder / 'weights.safetensors'} --out MODEL")
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="small, rule, or a model folder.")] = "small",
+    suite: Annotated[str, typer.Option(help="first, or the name or file of one scenario.")] = "first",
+    seeds: Annotated[
+        str, typer.Option(help="First:last + 1; validation: 800000 to 849999.")
+    ] = "800000:800004",
+    processes: Annotated[int, typer.Option(min=1, help="Shops played at once; changes no number.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Judge a model closed loop on validation shops, the rule on the same tracks beside it (tests: aisle bench)."""
+    from openaisle.bench.report import build_report, markdown
+    from openaisle.bench.run import run_bench
+    from openaisle.bench.suites import parse_seeds
+    from openaisle.bench.suites import suite as suite_of
+
+    rule = [] if model.startswith("rule") else ["rule" if model == "small" else f"rule:{model}"]
+    cases = suite_of(suite).cases(parse_seeds(seeds))
+    with progress("evaluating") as report:
+        results = run_bench(cases, [model, *rule], processes=processes, progress=lambda _, n, all_: report(n / all_))
+    table = build_report(results, f"aisle evaluate {model} --suite {suite} --seeds {seeds}")
+    if as_json:
+        say_json(table.to_json())
+    else:
+        say_text(markdown(table))
+
+
+def export(
+    weights: Annotated[Path, typer.Argument(help="weights.safetensors of a trained network.")],
+    out: Annotated[Path, typer.Option(help="Model folder to write.")],
+) -> None:
+    """Turn weights into the folder that the shop runs on ONNX Runtime, without torch."""
+    _need_torch()
+    from openaisle.edge.export import export as write
+    from openaisle.training.weights import load_weights
+
+    with progress("exporting"):
+        write(load_weights(weights), out, {"weights": weights.name})
+    say(f"wrote {out}")
+
+
+def _need_torch() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise MissingExtraError("torch", "train")
+
+
+def _curves(runs: Path) -> AbstractContextManager[object]:
+    """A live table of all stages on a terminal; on a pipe the stages' own lines must do."""
+    from rich.live import Live
+
+    from openaisle.view.curves import curves_table
+
+    console = screen()
+    if not console.is_terminal:
+        return nullcontext()
+    return Live(get_renderable=lambda: curves_table(runs), console=console, refresh_per_second=1)
+
+
+VERBS: tuple[tuple[Verb, str], ...] = (
+    (train, "Example: aisle train small_cpu --out data/train/small"),
+    (evaluate, "Example: aisle evaluate small --seeds 800000:800004 --json"),
+    (export, "Example: aisle export data/train/small/weights.safetensors --out data/small"),
+)

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from openaisle.cli.talk import progress, say, say_json, say_table
+from openaisle.cli.talk import Verb, progress, say, say_json, say_table
 
 imports = typer.Typer(no_args_is_help=True, help="Make recordings from other formats.")
-
-EXAMPLES = {
-    "simulate": "Example: aisle simulate --store random:corner --scenario neighbours --seed 7 --out rec",
-    "receipts": "Example: aisle receipts rec --out receipts.json --model small",
-    "score": "Example: aisle score rec receipts.json --json",
-    "view": "Example: aisle view rec --receipts receipts.json --out view.mp4",
-    "demo": "Example: aisle demo --scenario neighbours --seed 3",
-}
 
 Recorded = Annotated[Path, typer.Argument(help="Recording folder.")]
 Model = Annotated[str, typer.Option(help="small, rule, or the path of exported weights.")]
@@ -45,7 +38,7 @@ class Format(StrEnum):
 def simulate(
     store: Annotated[str, typer.Option(help="Store folder, or random:kiosk, random:corner, random:market.")],
     scenario: Annotated[str, typer.Option(help="Name of a shipped scenario, or a YAML file.")],
-    out: Annotated[Path, typer.Option(help="Recording folder to write; must be new or empty.")],
+    out: Annotated[Path, typer.Option(help="Recording folder to write; must not exist.")],
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same recording, bit for bit.")] = 0,
     quality: Annotated[Quality, typer.Option(help="Renderer: fast, or fine (shadows, supersampling).")] = Quality.fast,
     pixels: Annotated[bool, typer.Option("--pixels", help="Record ids and depth of every pixel, too (large).")] = False,
@@ -56,7 +49,16 @@ def simulate(
     from openaisle.sim.stores import open_store
 
     with progress("simulating") as report:
-        run(open_store(store, seed), load_scenario(scenario), seed, out)
+        opened, asked = open_store(store, seed), load_scenario(scenario)
+        run(
+            opened,
+            asked,
+            seed,
+            out,
+            quality=quality.value,
+            pixels=pixels,
+            progress=lambda done_s, asked_s: report(min(0.99, done_s / asked_s)),
+        )
         report(1.0)
     say(f"wrote {out}")
 
@@ -64,7 +66,7 @@ def simulate(
 @imports.command(epilog="Example: aisle import plain films/ --store stores/corner --out rec")
 def plain(
     source: Annotated[Path, typer.Argument(help="Folder with import.yaml, MP4 films, a CSV of scale samples.")],
-    out: Annotated[Path, typer.Option(help="Recording folder to write; must be new or empty.")],
+    out: Annotated[Path, typer.Option(help="Recording folder to write; must not exist.")],
     store: Annotated[Path | None, typer.Option(help="Store folder; default: the one that import.yaml names.")] = None,
 ) -> None:
     """Make a recording from films and tables, with the time offsets that import.yaml gives."""
@@ -93,9 +95,9 @@ def receipts(
     from openaisle.view import exports
 
     opened = open_recording(recording)
-    predictor = load_predictor(model, scales=not no_scales, video=not no_video)
-    with progress("reading receipts") as report:
-        steps = run(opened.store, opened.messages(), predictor, video=not no_video, scales=not no_scales)
+    predictor = load_predictor(model)
+    with progress("writing receipts") as report:
+        steps = run(opened.store, exports.sensed(opened), predictor, video=not no_video, scales=not no_scales)
         document = receipts_document(exports.watched(steps, opened, report), recording.name, predictor.name)
     exports.write_document(document, opened, out, exports.Format(form))
     say(f"wrote {out}: {len(document.receipts)} receipts")
@@ -162,6 +164,19 @@ def demo(
     headless: Annotated[bool, typer.Option("--headless", help="Plain lines instead of a live screen.")] = False,
 ) -> None:
     """Simulate a shop with shoppers, run the model live beside it, and compare the receipts with the truth."""
-    from openaisle.demo import Demo, run_demo
+    from openaisle.demo.run import Demo, run_demo
+    from openaisle.edge.runtime import load_predictor
+    from openaisle.pipeline import run
 
-    run_demo(Demo(store, scenario, seed, model, out, fast, headless))
+    predictor = load_predictor(model)
+    follow = partial(run, predictor=predictor)
+    run_demo(Demo(store, scenario, seed, out, fast, headless), predictor.name, follow)
+
+
+VERBS: tuple[tuple[Verb, str], ...] = (
+    (simulate, "Example: aisle simulate --store random:corner --scenario neighbours --seed 7 --out rec"),
+    (receipts, "Example: aisle receipts rec --out receipts.json --model small"),
+    (score, "Example: aisle score rec receipts.json --json"),
+    (view, "Example: aisle view rec --receipts receipts.json --out view.mp4"),
+    (demo, "Example: aisle demo --scenario neighbours --seed 3"),
+)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
+Verb = Callable[..., None]
 Progress = Callable[[float], None]  # called with the share done, 0 to 1
 Json = Mapping[str, object] | Sequence[object]
 
@@ -19,7 +20,7 @@ def screen() -> Console:
     """The console for people's eyes: stderr."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:
@@ -47,7 +48,7 @@ def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object
         table.add_column(column, justify="left" if i == 0 else "right")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    Console(highlight=False).print(table)
+    Console(highlight=False, emoji=False).print(table)
 
 
 @contextmanager

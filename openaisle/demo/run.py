@@ -70,8 +70,8 @@ class Show:
 def run_demo(demo: Demo, model: str, follow: Follow) -> list[Verdict]:
     """Run the whole demo; `follow` is the pipeline with a predictor. Raises OpenAisleError."""
     scenario = demo_scenario(demo.scenario)
-    console = Console(highlight=False)
-    folder = _fresh(demo.out)
+    console = Console(highlight=False, emoji=False)
+    folder = fresh_folder(demo.out)
     store = open_store(demo.store, demo.seed)
     show = Show(demo, store, console, Timeline(store))
     with Shop(Play(demo.store, scenario, demo.seed, folder)) as shop:
@@ -87,7 +87,7 @@ def demo_scenario(name: str) -> Scenario:
     return parse_scenario(files("openaisle.demo").joinpath("demo.yaml").read_text(encoding="utf-8"), "demo.yaml")
 
 
-def _fresh(out: Path) -> Path:
+def fresh_folder(out: Path) -> Path:
     """The recording's folder in `out`; an earlier demo's is removed, anything else there is left alone."""
     folder = out / "recording"
     if folder.exists():

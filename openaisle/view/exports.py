@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 
-from openaisle.messages import NANOSECONDS, TruthEvent, TruthReceipt, VideoPacket
+from openaisle.bench.shop import shoppers_present
+from openaisle.messages import NANOSECONDS, TruthEvent, TruthReceipt, TruthTick, VideoPacket
 from openaisle.pipeline import StepResult, run
 from openaisle.predictor import Predictor
 from openaisle.receipts.document import ReceiptsDocument, basket_of, write_receipts
@@ -96,11 +97,8 @@ def score_recording(recording: Recording, document: ReceiptsDocument) -> Score:
     """Compare a document with the recording's truth. Raises RecordingError when there is none."""
     if not recording.has_truth:
         raise problem(recording.folder, "truth", "there is none to compare with", "score a simulated recording")
-    receipts: list[TruthReceipt] = []
-    events: list[TruthEvent] = []
-    for message in recording.truth():
-        if isinstance(message, TruthReceipt):
-            receipts.append(message)
-        elif isinstance(message, TruthEvent):
-            events.append(message)
-    return score(receipts, events, document, recording.store.products)
+    truth = list(recording.truth())
+    receipts = [message for message in truth if isinstance(message, TruthReceipt)]
+    events = [message for message in truth if isinstance(message, TruthEvent)]
+    present = shoppers_present(message for message in truth if isinstance(message, TruthTick))
+    return score(receipts, events, document, recording.store.products, present)

@@ -27,7 +27,7 @@ def write_film(
     mosaic = Mosaic(timeline, title, recording.start_ns)
     length_ns = max(1, recording.end_ns - recording.start_ns)
     partial = out.with_name(out.stem + ".partial.mp4")
-    film = Film(partial, fps)
+    film = Film(partial, fps, crf=27)
     try:
         for time_ns, frames in instants(recording.messages(), round(NANOSECONDS / fps)):
             film.add(mosaic.draw(frames, time_ns), (time_ns - recording.start_ns) / NANOSECONDS)

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
-from openaisle.demo.run import Demo, demo_scenario, run_demo
+from openaisle.demo.run import Demo, demo_scenario, fresh_folder, run_demo
 from openaisle.demo.shop import Play, Shop
 from openaisle.errors import OpenAisleError
 from openaisle.messages import VideoFrame
@@ -54,12 +54,13 @@ def test_leaves_a_sound_recording_receipts_film_and_report(shown: Path) -> None:
     assert "data:video/mp4;base64," in page
 
 
-def test_a_second_demo_replaces_the_first(shown: Path, scenario_file: Path) -> None:
-    (shown / "notes.txt").write_text("mine")
-    demo = Demo(STORE, str(scenario_file), SEED, shown, fast=True, headless=True)
-    oracle = Oracle(open_store(STORE, SEED), demo_scenario(str(scenario_file)), SEED)
-    assert run_demo(demo, "oracle", oracle.follow)
-    assert (shown / "notes.txt").read_text() == "mine"
+def test_a_second_demo_replaces_the_first_and_nothing_else(tmp_path: Path) -> None:
+    first = fresh_folder(tmp_path)
+    first.mkdir()
+    (first / "manifest.json").write_text("{}")
+    (tmp_path / "notes.txt").write_text("mine")
+    assert fresh_folder(tmp_path) == first
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_refuses_a_folder_that_is_no_demo(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from openaisle.model.batch import DenseBatch, DenseTargets, ImageChunk
 
 CHUNKS = 4  # images are sorted by token count and padded in this many groups
 PRODUCTS_DRAWN = 16  # catalogue rows per store in a batch, the held ones included
+REACH_M = 0.45
+REACH_BOOST = 4.0
 Arrays = dict[str, NDArray[np.generic]]
 
 
@@ -25,6 +27,7 @@ class Shard:
     arrays: Arrays
     first: NDArray[np.int64]  # [images + 1] first token of each image
     instants: NDArray[np.int32]  # instants that have images
+    weight: NDArray[np.float64]  # [instants] how often to draw each: moments of reaching are what matters
 
 
 def load_shard(path: Path, number: int) -> Shard:
@@ -32,16 +35,23 @@ def load_shard(path: Path, number: int) -> Shard:
     with np.load(path) as file:
         arrays: Arrays = {name: file[name] for name in file.files}
     first = np.concatenate([[0], np.cumsum(arrays["count"])]).astype(np.int64)
-    return Shard(number, arrays, first, np.unique(arrays["instant"]).astype(np.int32))
+    instants = np.unique(arrays["instant"]).astype(np.int32)
+    away = np.linalg.norm(arrays["people_hands"][..., :2] - arrays["people_floor"][:, None], axis=-1).max(1)
+    reaching = np.unique(arrays["people_instant"][away > REACH_M])
+    weight = 1.0 + REACH_BOOST * np.isin(instants, reaching)
+    return Shard(number, arrays, first, instants, weight / weight.sum())
 
 
 def sample_batch(shards: Sequence[Shard], instants: int, rng: np.random.Generator) -> DenseBatch:
     """A batch of pairs of instants: two from each of instants / 2 shards, all their cameras."""
     chosen = rng.choice(len(shards), max(1, instants // 2), replace=len(shards) < instants // 2)
-    picks = [
-        (shards[i], rng.choice(shards[i].instants, min(2, len(shards[i].instants)), replace=False)) for i in chosen
-    ]
+    picks = [(shards[i], draw(shards[i], rng)) for i in chosen]
     return build_batch(picks, rng)
+
+
+def draw(shard: Shard, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Two instants of a shard, rather ones in which somebody reaches."""
+    return rng.choice(shard.instants, min(2, len(shard.instants)), replace=False, p=shard.weight)
 
 
 @dataclass

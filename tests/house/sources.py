@@ -20,7 +20,7 @@ ROOMS = (
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One imported module: its full dotted name, its line, and whether it is inside a function."""
+    """One imported module: its full dotted name, its line, and whether importing the file leaves it alone."""
 
     module: str
     line: int
@@ -82,7 +82,7 @@ class Source:
     @cached_property
     def imports(self) -> tuple[Import, ...]:
         """Every import of the file; `from package import name` counts as package.name."""
-        lazy = {id(child) for node in ast.walk(self.tree) if _is_function(node) for child in ast.walk(node)}
+        lazy = {id(child) for node in ast.walk(self.tree) if _runs_later(node) for child in ast.walk(node)}
         found: list[Import] = []
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
@@ -109,7 +109,10 @@ class Source:
         return ".".join([*base, node.module] if node.module else base)
 
 
-def _is_function(node: ast.AST) -> bool:
+def _runs_later(node: ast.AST) -> bool:
+    """Whether what is inside does not run when the file is imported: functions, and `if TYPE_CHECKING`."""
+    if isinstance(node, ast.If):
+        return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
 
 

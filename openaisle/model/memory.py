@@ -82,7 +82,7 @@ class ShopperMemory(nn.Module):
         self.fusion = vision.fusion
         self.log_walk = nn.Parameter(torch.tensor(0.1))  # m/s of unexplained motion
         self.log_reach = nn.Parameter(torch.tensor(0.7))  # m/s of unexplained hand motion
-        self.looks = nn.Parameter(torch.tensor(4.0))  # weight of the cosine of appearances
+        self.looks = nn.Parameter(torch.tensor(8.0))  # weight of the cosine of appearances
         self.nobody = nn.Parameter(torch.tensor(NOBODY_LOG_DENSITY))
         self.gain = nn.Parameter(torch.tensor(-0.4))  # share of a correction that becomes velocity, before the sigmoid
         self.learn = nn.Parameter(torch.tensor(-3.0))  # appearance learnt per frame, before the sigmoid

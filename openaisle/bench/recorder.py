@@ -22,18 +22,23 @@ from openaisle.store.store import Store
 
 AT_ONCE = 20  # writers that run at the same time; each is idle most of the time
 SHORTEST_S, LONGEST_S = 0.7, 2.0  # life of a writer after its first message
+PACE_HZ = 50.0  # messages that a writer is given a second
 _STAMP = struct.Struct("<q")  # monotonic ns at which a message was handed to the writer
 
 
 @dataclass(frozen=True, slots=True)
 class KillReport:
-    """What a series of kills cost; a loss is the age, at the kill, of the oldest message that was not recovered."""
+    """What a series of kills cost; a loss is the age, at the kill, of the oldest message that was not recovered.
+
+    A stall is the longest time that a writer's process got no processor: a busy machine delays flushes as well.
+    """
 
     kills: int
     recovered_messages: int
     lost_messages: int
     worst_loss_s: float
     mean_loss_s: float
+    worst_stall_s: float
 
 
 def kill_test(store: Store, folder: Path, kills: int = 200, seed: int = 0) -> KillReport:
@@ -44,14 +49,16 @@ def kill_test(store: Store, folder: Path, kills: int = 200, seed: int = 0) -> Ki
     store = _bare(store)
     rng = np.random.Generator(np.random.PCG64(seed))
     losses: list[float] = []
-    kept = lost = 0
+    kept = lost = stall_ns = 0
     for first in range(0, kills, AT_ONCE):
         lives = rng.uniform(SHORTEST_S, LONGEST_S, min(AT_ONCE, kills - first))
         for number, (stamps, killed_ns) in enumerate(_batch(store, folder, first, lives)):
             got = _recovered(folder / f"killed-{first + number:04d}", store)
             kept, lost = kept + got, lost + len(stamps) - got
+            stall_ns = max(stall_ns, *np.diff([*stamps, killed_ns]).tolist())
             losses.append((killed_ns - stamps[got]) / NANOSECONDS if got < len(stamps) else 0.0)
-    return KillReport(kills, kept, lost, max(losses), float(np.mean(losses)))
+    stall_s = max(0.0, stall_ns / NANOSECONDS - 1 / PACE_HZ)
+    return KillReport(kills, kept, lost, max(losses), float(np.mean(losses)), stall_s)
 
 
 def _bare(store: Store) -> Store:
@@ -105,7 +112,7 @@ def _write_for_ever(store: Store, folder: Path, pipe: int) -> None:
     writer = RecordingWriter(folder, store)
     began = time.monotonic()
     for number, message in enumerate(stream(store)):
-        ahead = number / 50 - (time.monotonic() - began)  # 50 messages a second
+        ahead = number / PACE_HZ - (time.monotonic() - began)
         if ahead > 0:
             time.sleep(ahead)
         writer.write(message)

@@ -17,8 +17,10 @@ from openaisle.recording.importers.plain import import_plain
 from openaisle.recording.importers.tables import batches_of
 from openaisle.recording.reader import open_recording
 from openaisle.recording.tools import verify
+from openaisle.recording.writer import RecordingWriter
 from openaisle.store.load import save_store
-from tests.recording.scenes import picture, small_store
+from tests.recording.plain_folder import write_plain
+from tests.recording.scenes import messages, picture, small_store
 
 SHEET = {
     "start": "2026-03-01T12:00:00Z",
@@ -86,26 +88,44 @@ def test_films_tables_and_store_become_a_recording(src: Path, tmp_path: Path) ->
     recording = open_recording(tmp_path / "rec")
     assert verify(tmp_path / "rec").problems == ()
     assert not recording.has_truth
-    messages = list(recording)
-    assert [m.time_ns for m in messages] == sorted(m.time_ns for m in messages)
+    got = list(recording)
+    assert [m.time_ns for m in got] == sorted(m.time_ns for m in got)
     for camera, offset in (("cam-a", 0.25), ("cam-b", 0.0)):
-        frames = [m for m in messages if isinstance(m, VideoFrame) and m.camera == camera]
+        frames = [m for m in got if isinstance(m, VideoFrame) and m.camera == camera]
         expected = [START + round((offset + i / 5) * NANOSECONDS) for i in range(20)]
         assert [f.time_ns for f in frames] == pytest.approx(expected, abs=1_000_000)
         assert all(f.rgb.shape == (48, 64, 3) for f in frames)
         assert frames[-1].rgb[:, :, 0].mean() > frames[0].rgb[:, :, 0].mean() + 20
-    batches = [m for m in messages if isinstance(m, ScaleBatch)]
+    batches = [m for m in got if isinstance(m, ScaleBatch)]
     assert batches[0].time_ns == START - NANOSECONDS // 10
     grams = np.concatenate([b.grams for b in batches])
     assert len(grams) == 80
     assert np.isnan(grams[7])
     assert grams[79] == 579
     assert {round(b.rate_hz, 6) for b in batches} == {20.0}
-    gates = [m for m in messages if isinstance(m, GateEvent)]
+    gates = [m for m in got if isinstance(m, GateEvent)]
     assert [(g.kind, g.visit, (g.time_ns - START) / NANOSECONDS) for g in gates] == [
         ("entry", "v1", 0.5),
         ("exit", "", 3.5),
     ]
+
+
+def test_a_recording_survives_films_and_tables(tmp_path: Path) -> None:
+    with RecordingWriter(tmp_path / "rec", small_store(), live=False) as writer:
+        for message in messages(12):
+            writer.write(message)
+    before = open_recording(tmp_path / "rec")
+    write_plain(before, tmp_path / "plain")
+    import_plain(tmp_path / "plain", tmp_path / "back")
+    after = open_recording(tmp_path / "back")
+    assert verify(tmp_path / "back").problems == ()
+    for camera in ("cam-a", "cam-b"):
+        left, right = ([m for m in r if isinstance(m, VideoFrame) and m.camera == camera] for r in (before, after))
+        assert [f.time_ns for f in right] == pytest.approx([f.time_ns for f in left], abs=100_000)
+        assert max(np.abs(a.rgb.astype(int) - b.rgb).mean() for a, b in zip(left, right, strict=True)) < 8
+    grams = [np.concatenate([m.grams for m in r if isinstance(m, ScaleBatch)]) for r in (before, after)]
+    assert np.array_equal(*grams, equal_nan=True)
+    assert [m for m in after if isinstance(m, GateEvent)] == [m for m in before if isinstance(m, GateEvent)]
 
 
 def test_a_store_given_apart_needs_none_in_the_sheet(src: Path, tmp_path: Path) -> None:

@@ -176,6 +176,7 @@ class GraphPredictor(ABC):
         arrays = pad_ticks([view.features])
         kind, lane, shopper, product, quantity, receiver, sure = self.call("write", {n: arrays[n] for n in TICK_INPUTS})
         events: list[WrittenEvent] = []
+        told: set[tuple[int, int, int, int]] = set()  # a tick names each event once, with all its units
         lanes = arrays["lanes"].shape[1]
         for x in range(len(kind)):
             if kind[x] == 0:
@@ -186,7 +187,9 @@ class GraphPredictor(ABC):
                 if product[x] < lanes
                 else view.features.basket_product[product[x] - lanes]
             )
-            if named >= 0:
+            key = (int(kind[x]), at, int(shopper[x]), named)
+            if named >= 0 and key not in told:
+                told.add(key)
                 to = int(receiver[x]) if kind[x] == 3 else -1
                 events.append(
                     WrittenEvent(int(kind[x]), at, int(shopper[x]), named, int(quantity[x]) + 1, to, float(sure[x]))

@@ -191,12 +191,13 @@ def furnish(
 
 
 def weigh_lanes(fixtures: list[FixtureSpec], rng: np.random.Generator) -> tuple[ScaleSpec, ...]:
-    """Scales: mostly one a lane, on some fixtures one under several lanes, on about 5% of fixtures none."""
+    """Scales: mostly one a lane, on some fixtures one under several lanes; one fixture of some larger stores has none."""
     rate = float(rng.choice([10.0, 20.0, 20.0, 20.0]))
     scales: list[ScaleSpec] = []
-    for fixture in fixtures:
+    bare = int(rng.integers(len(fixtures))) if len(fixtures) >= 6 and rng.random() < 0.3 else -1
+    for n, fixture in enumerate(fixtures):
         mode = float(rng.random())
-        if mode < 0.05:
+        if n == bare:
             continue
         for shelf in fixture.shelves:
             names = [f"{fixture.id}.{shelf.id}.{lane.id}" for lane in shelf.lanes]

@@ -28,6 +28,7 @@ TAKE, RETURN, HAND_OVER = KINDS.index("take"), KINDS.index("return"), KINDS.inde
 MAX_EVENTS = 6  # per tick
 MAX_QUANTITY = 6
 RECENT_S = 3.0
+RECOVER_S = 0.8  # what was missed this long before a tick can still be seen in its window
 Float32 = NDArray[np.float32]
 
 
@@ -47,6 +48,9 @@ class Noise:
     floor_m: float = 0.04
     lost: float = 0.12  # share of hand frames that are mere guesses
     corrupt: float = 0.06  # share of basket entries and recent events that are wrong
+    jitter_s: float = 0.06  # of events, so that one at a tick's border is sometimes told as already written
+    missed: float = 0.08  # share of events just before the tick that were not written and must be now
+    partial: float = 0.12  # share of several units just before the tick of which too few were written
     no_scales: float = 0.08  # share of ticks without scales
     slow_scales: float = 0.15  # share of ticks whose scales send at half the rate
     noised_share: float = 0.1  # share of ticks with noised truth although the record has real tracks
@@ -120,16 +124,65 @@ def history(record: JourneyRecord, tick_s: float) -> Float32:
     return record.grams[:, index]
 
 
+@dataclass(frozen=True)
+class Story:
+    """A record's events as the decoder is told them at a tick: rows as JourneyRecord.events."""
+
+    written: NDArray[np.int64]  # before the tick, as far as they were written
+    wanted: NDArray[np.int64]  # to be written in this tick, in order
+
+
+def story_at(record: JourneyRecord, tick_s: float, noise: Noise, rng: np.random.Generator) -> Story:
+    """Events around a tick with the mistakes of a decoder that reads its own writing.
+
+    An event near the border counts as written or not by a jittered time; some just before the tick were missed or
+    only partly written, and are wanted now. Equal events of one tick become one with the sum of their units.
+    """
+    events = record.events.copy()
+    events[:, 0] += np.rint(rng.normal(0, noise.jitter_s * 1000, len(events))).astype(np.int64)
+    events = events[np.argsort(events[:, 0], kind="stable")]
+    now, end = tick_s * 1000, tick_s * 1000 + 1000
+    written = events[events[:, 0] < now].copy()
+    wanted = [row for row in events[(events[:, 0] >= now) & (events[:, 0] < end)]]
+    keep = np.ones(len(written), dtype=bool)
+    for i in np.flatnonzero(written[:, 0] > now - RECOVER_S * 1000):
+        chance = rng.random()
+        if chance < noise.missed:
+            keep[i] = False
+            wanted.insert(0, events[i])
+        elif written[i, 5] > 1 and chance < noise.missed + noise.partial:
+            rest = written[i].copy()
+            rest[5] = int(rng.integers(1, written[i, 5]))
+            written[i, 5] -= rest[5]
+            wanted.insert(0, rest)
+    return Story(written[keep], merged(wanted))
+
+
+def merged(rows: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Equal events (kind, person, lane, product, receiver) as one, at the place of the first, units added."""
+    out: dict[tuple[int, ...], NDArray[np.int64]] = {}
+    for row in rows:
+        key = (int(row[1]), int(row[2]), int(row[3]), int(row[4]), int(row[6]))
+        if key in out:
+            out[key][5] += row[5]
+        else:
+            out[key] = row.copy()
+    return np.array(list(out.values()), dtype=np.int64).reshape(-1, 7)
+
+
 def candidates_at(
-    record: JourneyRecord, tick_s: float, people: NDArray[np.int64], noise: Noise, rng: np.random.Generator
+    record: JourneyRecord,
+    tick_s: float,
+    people: NDArray[np.int64],
+    story: Story,
+    corrupt: tuple[float, np.random.Generator],
 ) -> tuple[Candidate, ...]:
     """Baskets before a tick (every member of a group may return a group's item) and items known to be misplaced."""
     baskets: dict[tuple[int, int], tuple[int, float]] = {}
     lying: dict[tuple[int, int], tuple[int, float]] = {}
-    for ms, kind, person, lane, product, quantity, receiver in record.events:
-        if ms >= tick_s * 1000:
-            break
-        if rng.random() < noise.corrupt:
+    share, rng = corrupt
+    for ms, kind, person, lane, product, quantity, receiver in story.written:
+        if rng.random() < share:
             continue
         age, visit = tick_s - ms / 1000, int(record.visit[person])
         sign = 1 if kind == TAKE else -1
@@ -156,15 +209,13 @@ def _add(table: dict[tuple[int, int], tuple[int, float]], key: tuple[int, int], 
     table[key] = (table.get(key, (0, 0.0))[0] + quantity, age_s)
 
 
-def recent_at(
-    record: JourneyRecord, tick_s: float, people: NDArray[np.int64], noise: Noise, rng: np.random.Generator
-) -> tuple[RecentEvent, ...]:
-    """Events of the last ticks, as the decoder would have written them."""
+def recent_at(tick_s: float, people: NDArray[np.int64], story: Story) -> tuple[RecentEvent, ...]:
+    """Events of the last ticks, as the decoder has written them."""
     row = {int(person): i for i, person in enumerate(people)}
     out = []
-    for ms, kind, person, lane, product, quantity, _ in record.events:
+    for ms, kind, person, lane, product, quantity, _ in story.written:
         age = tick_s - ms / 1000
-        if 0 < age <= RECENT_S and rng.random() > noise.corrupt:
+        if 0 < age <= RECENT_S:
             out.append(
                 RecentEvent(
                     int(kind), row.get(int(person), -1), int(lane), int(product), int(quantity), float(np.ceil(age))
@@ -173,14 +224,13 @@ def recent_at(
     return tuple(out)
 
 
-def targets_at(record: JourneyRecord, tick_s: float, people: NDArray[np.int64], features: TickFeatures) -> Target:
+def targets_at(story: Story, people: NDArray[np.int64], features: TickFeatures) -> Target:
     """The tick's events as indices into its features; events in lanes nobody looks at are left out."""
     lane_row = {int(lane): i for i, lane in enumerate(features.lane)}
     person_row = {int(person): i for i, person in enumerate(people)}
     rows, allowed = [], []
     lanes = len(features.lane)
-    inside = (record.events[:, 0] >= tick_s * 1000) & (record.events[:, 0] < (tick_s + 1) * 1000)
-    for _, kind, person, lane, product, quantity, receiver in record.events[inside][:MAX_EVENTS]:
+    for _, kind, person, lane, product, quantity, receiver in story.wanted[:MAX_EVENTS]:
         if int(person) not in person_row or (kind != HAND_OVER and int(lane) not in lane_row):
             continue
         if kind == HAND_OVER and int(receiver) not in person_row:
@@ -236,15 +286,10 @@ def tick_at(
     embeddings = record.embeddings
     if embeddings is None:
         embeddings = np.zeros((len(table.unit_grams), tracks.product.shape[-1]), dtype=np.float32)
-    features = tick_features(
-        table,
-        window,
-        tracks,
-        candidates_at(record, tick_s, people, noise, rng),
-        recent_at(record, tick_s, people, noise, rng),
-        embeddings,
-    )
-    target = targets_at(record, tick_s, people, features)
+    story = story_at(record, tick_s, noise, rng)
+    baskets = candidates_at(record, tick_s, people, story, (noise.corrupt, rng))
+    features = tick_features(table, window, tracks, baskets, recent_at(tick_s, people, story), embeddings)
+    target = targets_at(story, people, features)
     if not len(features.lane) and not len(target.rows) and rng.random() > 0.05:
         return None
     return features, target

@@ -86,6 +86,23 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
 
+class PatchStem(nn.Module):
+    """Small convolutions within each patch: a hand is four pixels wide, which a linear embedding learns slowly."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(6, 24, 3, stride=2, padding=1), nn.Conv2d(24, 48, 3, stride=2, padding=1)
+        self.out = nn.Linear(48 * 16, width)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """values [I, N, 2 * 768] (now, change; pixels of 16×16×3) → [I, N, D]."""
+        images, tokens = values.shape[:2]
+        planes = values.reshape(images * tokens, 2, 16, 16, 3).permute(0, 1, 4, 2, 3).reshape(-1, 6, 16, 16)
+        x = F.gelu(self.second(F.gelu(self.first(planes))))
+        return torch.as_tensor(self.out(x.reshape(images, tokens, -1)))
+
+
 class Trunk(nn.Module):
     """Patches → PatchOutputs."""
 
@@ -93,6 +110,7 @@ class Trunk(nn.Module):
         super().__init__()
         width, self.head_width = config.trunk_width, config.trunk_width // config.trunk_heads
         self.embed_pixels = nn.Linear(2 * PATCH_VALUES, width)
+        self.stem = PatchStem(width)
         self.embed_rays = nn.Sequential(nn.Linear(RAY_FEATURES, width), nn.GELU(), nn.Linear(width, width))
         self.layers = nn.ModuleList(TrunkLayer(width, config.trunk_heads) for _ in range(config.trunk_layers))
         self.norm = nn.LayerNorm(width)
@@ -110,7 +128,8 @@ class Trunk(nn.Module):
         """pixels, background uint8 [I, N, 768]; rays [I, N, R]; cells [I, N, 2] row, column; mask bool [I, N] real."""
         now = pixels.to(rays.dtype) / 255.0
         before = background.to(rays.dtype) / 255.0
-        x = self.embed_pixels(torch.cat([now - 0.5, (now - before) * 2.0], dim=-1)) + self.embed_rays(rays)
+        values = torch.cat([now - 0.5, (now - before) * 2.0], dim=-1)
+        x = self.embed_pixels(values) + self.stem(values) + self.embed_rays(rays)
         angle = (cells.to(rays.dtype)[..., None] * self.frequencies).flatten(-2)[..., None, :]
         cos, sin = angle.cos(), angle.sin()
         bias = (~mask).to(rays.dtype) * -1e4

@@ -14,8 +14,8 @@ from openaisle.model.batch import DenseBatch, DenseTargets, ImageChunk
 
 CHUNKS = 4  # images are sorted by token count and padded in this many groups
 PRODUCTS_DRAWN = 16  # catalogue rows per store in a batch, the held ones included
-REACH_M = 0.45
-REACH_BOOST = 4.0
+REACH_M = 0.38
+REACH_BOOST = 8.0
 Arrays = dict[str, NDArray[np.generic]]
 
 

@@ -61,7 +61,7 @@ HAND_POSES = np.array([
     [0.22, 0.035, 0.740],
     [-0.02, 0.150, 0.540],
     [0.07, 0.110, 0.500],
-    [0.03, 0.165, 0.425],
+    [-0.05, 0.165, 0.425],
     [0.10, -0.100, 0.480],  # across the body, into the basket that hangs from the other hand
     [-0.12, 0.130, 0.460],
     [-0.20, 0.080, 0.480],
@@ -199,7 +199,9 @@ def _spine(dims: Float, stance: Float, out: Float) -> None:
 def two_link(root: Float, target: Float, a: float, b: float, hint: Float, joint: Float, end: Float) -> None:
     """Two-link inverse kinematics: fills joint and end; a target out of reach is approached as far as links go."""
     dx, dy, dz = target[0] - root[0], target[1] - root[1], target[2] - root[2]
-    d = np.sqrt(dx * dx + dy * dy + dz * dz) + 1e-9
+    d = np.sqrt(dx * dx + dy * dy + dz * dz)
+    if d < 1e-6:  # no direction: any will do
+        dx, dy, dz, d = 0.6, 0.0, 0.8, 1.0
     dx, dy, dz = dx / d, dy / d, dz / d
     d = min(max(d, abs(a - b) + 0.02), 0.999 * (a + b))
     along = (a * a + d * d - b * b) / (2 * d)

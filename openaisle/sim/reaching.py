@@ -22,7 +22,7 @@ Float = NDArray[np.float64]
 Yes = Generator[None, None, bool]
 Units = Generator[None, None, list[int]]
 MARK_NS = 300_000_000  # an item's move is "take" or "return" for this long before and after
-NEAR_M = 0.06  # a hand this close to its target has got there
+NEAR_M = 0.045  # a hand this close to its target has got there
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ def pull_back(world: World, me: Shopper, arm: Arm) -> Script:
     """Hand out through the opening, body upright, hand at rest."""
     near = float(np.linalg.norm(arm.target - arm.before))
     yield from steps(me.move_hand(arm.hand, arm.before, float(np.clip(near / 0.9, 0.15, 0.6))))
-    count = me.move_hand(arm.hand, me.rest(arm.hand), 0.5)
+    count = me.move_hand(arm.hand, me.rest(arm.hand), 0.5 + arm.crouch + 0.25 * arm.lean)
     if all(lane < 0 for n, lane in enumerate(me.hand_lane) if n != arm.hand):
         me.bend(0.0, 0.0, 0.0, count + 2)
     me.look(0.0, 0.1)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 LossAt = Callable[[int], tuple[Tensor, Mapping[str, float]]]  # step → (loss, parts to log)
 EvaluateAt = Callable[[nn.Module], Mapping[str, float]]
@@ -41,6 +41,23 @@ def rate_at(step: int, config: LoopConfig) -> float:
         return config.peak_rate * (step + 1) / config.warm_up
     left = (config.steps - step) / max(1.0, 0.4 * config.steps)
     return config.peak_rate * max(config.final_share, min(1.0, left))
+
+
+def rank() -> int:
+    """This process among those that train together (torchrun); 0 when alone."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def average_gradients(network: nn.Module) -> None:
+    """Mean gradients over all processes, in one message; a no-op when alone."""
+    if not distributed.is_initialized():
+        return
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in parameters])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    for p, grad in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        p.grad = grad.view_as(p).clone()
 
 
 def optimiser_for(network: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
@@ -78,7 +95,9 @@ class Loop:
         self.state = RunState(int(saved["step"]), saved["average"])
 
     def save(self) -> None:
-        """Write the checkpoint atomically."""
+        """Write the checkpoint atomically (the first process does)."""
+        if rank() != 0:
+            return
         temporary = self.checkpoint.with_suffix(".tmp")
         torch.save(
             {
@@ -100,6 +119,8 @@ class Loop:
         while self.state.step < self.config.steps:
             parts = self._step(loss_at)
             step = self.state.step
+            if rank() != 0:
+                continue
             if step % self.config.log_every == 0:
                 speed = (step - first) / (time.monotonic() - begun)
                 self._log(board, {**parts, "steps_per_s": speed})
@@ -119,6 +140,7 @@ class Loop:
         self.network.train()
         loss, parts = loss_at(self.state.step)
         loss.backward()  # type: ignore[no-untyped-call]
+        average_gradients(self.network)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
         if torch.isfinite(norm):
             self.optimiser.step()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from openaisle.model.network import VisionNetwork
 from openaisle.model.tasks import DENSE_TASKS
 from openaisle.training.dense_data import Shard, load_shard, sample_batch
-from openaisle.training.loop import Loop, LoopConfig
+from openaisle.training.loop import Loop, LoopConfig, rank
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,11 @@ def train_vision(
     weights = dict(stage.weights)
 
     def loss_at(step: int) -> tuple[Tensor, Mapping[str, float]]:
-        batch = sample_batch(training, stage.instants, np.random.default_rng((stage.seed, step)))
+        batch = sample_batch(
+            training,
+            stage.instants,
+            np.random.default_rng((stage.seed, step, rank()) if rank() else (stage.seed, step)),
+        )
         network.half = True
         outputs = network(batch)
         network.half = False

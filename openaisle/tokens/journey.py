@@ -22,7 +22,7 @@ NEAR_M = 0.40  # a hand this close to a lane's opening makes the lane worth look
 ACTIVITIES = 8
 LANE_FEATURES = 2 * WINDOW + 14
 SHOPPER_FEATURES = FRAMES * (6 + 2 + 2 + 2 + ACTIVITIES) + 2
-PAIR_FEATURES = FRAMES * (6 + 2 + 1 + 1 + 2) + 2
+PAIR_FEATURES = FRAMES * (6 + 2 + 1 + 1 + 2 + 2) + 2
 BASKET_FEATURES = 5
 EVENT_FEATURES = 6
 BASKET_LANE_FEATURES = 4
@@ -133,7 +133,7 @@ def opening_distance(table: LaneTable, local: Float32) -> Float32:
     across = np.maximum(np.abs(local[..., 0]) - half[None, :, None, None], 0)
     depth = np.maximum(np.maximum(-local[..., 1], local[..., 1] - table.size_m[None, :, None, None, 1]), 0)
     up = np.maximum(np.abs(local[..., 2]) - 0.15, 0)
-    return np.sqrt(across**2 + depth**2 + up**2)
+    return np.asarray(np.sqrt(across**2 + depth**2 + up**2), dtype=np.float32)
 
 
 def choose_lanes(table: LaneTable, window: ScaleWindow, distance: Float32) -> NDArray[np.int32]:
@@ -226,6 +226,7 @@ def pair_features(
             away[..., None],
             np.broadcast_to(per_frame[None, :, :, None], (shoppers, lanes, FRAMES, 1)),
             np.broadcast_to(tracks.hand_sd_m[:, None].clip(0, 1.5), (shoppers, lanes, FRAMES, 2)),
+            body.clip(-1.5, 1.5),
         ],
         axis=-1,
     )
@@ -280,9 +281,11 @@ def tick_features(
         lane, lane_features(table, window, lane), product, shopper_features(tracks, items),
         pair_features(table, window, tracks, lane, local[:, lane], match),
         np.array([_basket_row(c, table) for c in kept], dtype=np.float32).reshape(-1, BASKET_FEATURES), basket_product,
-        np.array([c.shopper for c in kept], dtype=np.int32), np.array([row.get(c.lane, -1) for c in kept], dtype=np.int32), fits,
+        np.array([c.shopper for c in kept], dtype=np.int32),
+        np.array([row.get(c.lane, -1) for c in kept], dtype=np.int32), fits,
         np.array([_event_row(e, table) for e in recent], dtype=np.float32).reshape(-1, EVENT_FEATURES),
-        np.array([e.shopper for e in recent], dtype=np.int32), np.array([row.get(e.lane, -1) for e in recent], dtype=np.int32),
+        np.array([e.shopper for e in recent], dtype=np.int32),
+        np.array([row.get(e.lane, -1) for e in recent], dtype=np.int32),
     )  # fmt: skip
 
 

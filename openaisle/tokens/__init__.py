@@ -1,1 +1,1 @@
-"""Tokens: a tick of synchronised inputs becomes arrays. In: messages and a store. Out: numpy. Never: learns anything."""
+"""Tokens: a tick of synchronised inputs becomes arrays. In: messages, a store. Out: numpy. Never: learns anything."""

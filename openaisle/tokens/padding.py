@@ -18,8 +18,8 @@ from openaisle.tokens.journey import (
 )
 
 TICK_INPUTS = (
-    "lanes", "lane_mask", "shoppers", "shopper_mask", "pairs", "baskets", "basket_mask", "basket_shopper", "basket_lane",
-    "basket_pairs", "events", "event_mask", "event_shopper", "event_lane",
+    "lanes", "lane_mask", "shoppers", "shopper_mask", "pairs", "baskets", "basket_mask", "basket_shopper",
+    "basket_lane", "basket_pairs", "events", "event_mask", "event_shopper", "event_lane",
 )  # fmt: skip
 
 

@@ -91,4 +91,4 @@ def ray_table(camera: Camera) -> RayTable:
 def anchor_range(origin_m: NDArray[np.float64], direction: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distance [...] in metres at which a ray passes the reference height, clipped for level rays."""
     drop = np.maximum(-direction[..., 2], 1e-3)
-    return np.clip((origin_m[2] - REFERENCE_HEIGHT_M) / drop, 0.3, MAX_RANGE_M)
+    return np.asarray(np.clip((origin_m[2] - REFERENCE_HEIGHT_M) / drop, 0.3, MAX_RANGE_M), dtype=np.float64)

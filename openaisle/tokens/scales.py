@@ -30,7 +30,7 @@ class ScaleWindow:
     start_grams: Float32  # [C] level at the start minus the last quiet level
     noise_grams: Float32  # [C] standard deviation when quiet
     missing: Float32  # [C] share of samples without a reading in the window
-    activity: Float32  # [C] largest |delta| (over a quarter second) or |step| in units of 2.5 noises or 3 g, whichever is larger
+    activity: Float32  # [C] larger of |delta| (over a quarter second) and |step|, in units of max(3 g, 2.5 noises)
 
 
 def fill_gaps(rows: Float32) -> tuple[Float32, Float32]:

@@ -1,1 +1,1 @@
-"""Model: the foundation model (torch, one device). In: token arrays. Out: tracks, events, auxiliary outputs. Never: disk."""
+"""Model: the foundation model (torch, one device). In: token arrays. Out: tracks, events, task outputs. Never: disk."""

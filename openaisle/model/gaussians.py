@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from openaisle.model.trunk import Gaussian
+from openaisle.model.trunk import Gaussian, square
 
 STUDENT_DOF = 4.0  # heavy tails: an occluded hand must not dominate the loss
 
@@ -33,23 +33,18 @@ def rotate(gaussian: Gaussian, rotation: Tensor) -> Gaussian:
     return Gaussian((rotation @ gaussian.mean[..., None]).squeeze(-1), rotation @ gaussian.factor)
 
 
-def solve(matrix: Tensor, vector: Tensor) -> Tensor:
-    """Solve [..., K, K] x = [..., K] for symmetric positive 2×2 or 3×3 matrices in closed form (exports to ONNX)."""
-    return (inverse(matrix) @ vector[..., None]).squeeze(-1)
-
-
 def inverse(matrix: Tensor) -> Tensor:
-    """Closed-form inverse of symmetric positive definite 2×2 or 3×3 matrices."""
+    """Inverse of symmetric positive definite 2×2 or 3×3 matrices in closed form (exports to ONNX)."""
     if matrix.shape[-1] == 2:
         a, b, d = matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 1, 1]
         det = (a * d - b * b).clamp_min(1e-9)
-        return torch.stack([d, -b, -b, a], dim=-1).unflatten(-1, (2, 2)) / det[..., None, None]
+        return square(torch.stack([d, -b, -b, a], dim=-1), 2) / det[..., None, None]
     a, b, c = matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 0, 2]
     e, f, i = matrix[..., 1, 1], matrix[..., 1, 2], matrix[..., 2, 2]
     x, y, z = e * i - f * f, c * f - b * i, b * f - c * e
     det = (a * x + b * y + c * z).clamp_min(1e-9)
     u, v, w = a * i - c * c, b * c - a * f, a * e - b * b
-    return torch.stack([x, y, z, y, u, v, z, v, w], dim=-1).unflatten(-1, (3, 3)) / det[..., None, None]
+    return square(torch.stack([x, y, z, y, u, v, z, v, w], dim=-1), 3) / det[..., None, None]
 
 
 class Fusion(nn.Module):

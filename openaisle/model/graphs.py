@@ -52,7 +52,8 @@ class PicturesGraph(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """[M, 2, 32, 32, 3] → [M, E]."""
-        return torch.as_tensor(self.encoder(pictures))
+        vectors: Tensor = self.encoder(pictures)
+        return vectors
 
 
 class LookGraph(nn.Module):
@@ -80,7 +81,7 @@ class LookGraph(nn.Module):
 
 def flat(tokens: PatchOutputs) -> PatchOutputs:
     """Images and tokens as one dimension."""
-    values = {}
+    values: dict[str, Tensor | Gaussian] = {}
     for field in fields(PatchOutputs):
         value = getattr(tokens, field.name)
         values[field.name] = (
@@ -88,7 +89,7 @@ def flat(tokens: PatchOutputs) -> PatchOutputs:
             if isinstance(value, Gaussian)
             else value.flatten(0, 1)
         )
-    return PatchOutputs(**values)
+    return PatchOutputs(**values)  # type: ignore[arg-type]  # built from its own fields
 
 
 class RememberGraph(nn.Module):
@@ -134,7 +135,8 @@ def confidence(logits: EventLogits, choice: Choice) -> Tensor:
     """Probability [B, X] of the whole chosen event: the product over its parts."""
 
     def chance(name: str) -> Tensor:
-        return getattr(logits, name).softmax(-1).gather(-1, getattr(choice, name)[..., None])[..., 0]
+        scores: Tensor = getattr(logits, name)
+        return scores.softmax(-1).gather(-1, getattr(choice, name)[..., None])[..., 0]
 
     at_lane, over = (choice.kind == 1) | (choice.kind == 2), choice.kind == 3
     one = torch.ones_like(chance("kind"))

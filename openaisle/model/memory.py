@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from openaisle.model.gaussians import inverse
+from openaisle.model.gaussians import Fusion, inverse
 from openaisle.model.network import VisionNetwork, to_world
 from openaisle.model.trunk import Gaussian, PatchOutputs
 
@@ -68,7 +68,8 @@ def votes_from_tokens(tokens: PatchOutputs, anchor: Tensor, frame: Tensor, view:
     floor, head = moved(tokens.floor), moved(tokens.head)
     left, right = moved(tokens.left_hand), moved(tokens.right_hand)
     return Votes(
-        tokens.person.sigmoid(), *floor, torch.stack([left[0], right[0]], 1), torch.stack([left[1], right[1]], 1), *head,
+        tokens.person.sigmoid(), *floor,
+        torch.stack([left[0], right[0]], 1), torch.stack([left[1], right[1]], 1), *head,
         tokens.appearance, tokens.held.sigmoid(), tokens.hand_seen.sigmoid(), tokens.product,
         tokens.activity.log_softmax(-1), view,
     )  # fmt: skip
@@ -128,7 +129,8 @@ class ShopperMemory(nn.Module):
         """Weights [T, Q] shrunk by how many votes each camera casts for each query."""
         cast = votes.view.T @ weight  # [V, Q]
         fusion = self.fusion[point]
-        return torch.as_tensor(fusion.discount(weight, votes.view @ cast))
+        assert isinstance(fusion, Fusion)
+        return fusion.discount(weight, votes.view @ cast)
 
     def fuse_floor(self, votes: Votes, attention: Tensor, predicted: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior floor points [Q, 2] and variances [Q, 2, 2]."""
@@ -189,7 +191,8 @@ def new_memory(floor: Tensor, spread_m: float, appearance_width: int, product_wi
     q = len(floor)
     hands = torch.cat([floor, torch.full((q, 1), 0.9)], dim=-1)[:, None].expand(q, 2, 3).contiguous()
     return Memory(
-        floor, torch.eye(2).expand(q, 2, 2) * spread_m**2, torch.zeros(q, 2), hands, torch.eye(3).expand(q, 2, 3, 3) * 0.3**2,
+        floor, torch.eye(2).expand(q, 2, 2) * spread_m**2, torch.zeros(q, 2),
+        hands, torch.eye(3).expand(q, 2, 3, 3) * 0.3**2,
         torch.cat([floor, torch.full((q, 1), 1.6)], dim=-1), torch.zeros(q, appearance_width), torch.zeros(q, 2),
         torch.zeros(q, 2, product_width), torch.full((q, 8), 1 / 8), torch.zeros(q),
     )  # fmt: skip

@@ -41,7 +41,7 @@ class VisionNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.half = False  # bfloat16 matrix products in the trunk; the geometry stays in float32
+        self.mixed_precision = False  # bfloat16 matrix products in the trunk; the geometry stays in float32
         self.trunk = Trunk(config)
         self.fusion = nn.ModuleDict({point: Fusion() for point in POINTS})
         self.pictures = PictureEncoder(config.product_width)
@@ -49,7 +49,7 @@ class VisionNetwork(nn.Module):
 
     def forward(self, batch: DenseBatch) -> DenseOutputs:
         """All dense outputs; views are fused by true owner, as training on single instants knows it."""
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.half):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.mixed_precision):
             outputs = [self.trunk(c.pixels, c.background, c.rays, c.cells, c.mask) for c in batch.chunks]
         tokens = flatten(outputs, batch.chunks)
         targets = batch.targets

@@ -115,7 +115,8 @@ class Attention(nn.Module):
         q = self.query(x).view(batch, length, self.heads, -1).transpose(1, 2)
         k, v = self.key_value(memory).view(batch, memory.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
         mixed = attention(q, k, v, bias)
-        return torch.as_tensor(self.project(mixed.transpose(1, 2).reshape(batch, length, width)))
+        out: Tensor = self.project(mixed.transpose(1, 2).reshape(batch, length, width))
+        return out
 
 
 class Block(nn.Module):
@@ -138,7 +139,8 @@ class Block(nn.Module):
             assert memory is not None
             assert memory_bias is not None
             x = x + self.attend_cross(self.norm_cross(x), memory, memory_bias)
-        return x + torch.as_tensor(self.mlp(self.norm_mlp(x)))
+        changed: Tensor = x + self.mlp(self.norm_mlp(x))
+        return changed
 
 
 class JourneyEncoder(nn.Module):
@@ -161,7 +163,7 @@ class JourneyEncoder(nn.Module):
     def forward(self, batch: TickBatch) -> Journey:
         """Encode everything there is to know about a tick."""
         both = (batch.shopper_mask[:, :, None] & batch.lane_mask[:, None, :]).to(batch.lanes.dtype)[..., None]
-        pairs = torch.as_tensor(self.pair(batch.pairs)) * both
+        pairs: Tensor = self.pair(batch.pairs) * both
         lanes = self.lane(batch.lanes) + self.pair_to_lane(pairs.amax(1))
         shoppers = self.shopper(batch.shoppers) + self.pair_to_shopper(pairs.amax(2))
         baskets = self.basket(batch.baskets) + self.owner(take_row(shoppers, batch.basket_shopper))
@@ -172,7 +174,7 @@ class JourneyEncoder(nn.Module):
         parts = [part + self.kind[i] for i, part in enumerate((lanes, shoppers, baskets, events))]
         x = torch.cat(parts, dim=1)
         mask = torch.cat([batch.lane_mask, batch.shopper_mask, batch.basket_mask, batch.event_mask], dim=1)
-        bias = self.bias(pairs, torch.as_tensor(self.fit(batch.basket_pairs)), sizes)
+        bias = self.bias(pairs, self.fit(batch.basket_pairs), sizes)
         bias = bias + (~mask).to(x.dtype)[:, None, None, :] * FAR
         for block in self.blocks:
             x = block(x, bias)
@@ -187,7 +189,7 @@ class JourneyEncoder(nn.Module):
         )  # fmt: skip
 
     def bias(self, pairs: Tensor, fits: Tensor, sizes: list[int]) -> Tensor:
-        """Attention bias [B, H, N, N]: hands at lanes between shoppers and lanes, weight fits between baskets and lanes."""
+        """Attention bias [B, H, N, N]: hands at lanes (shopper and lane), weight fits (basket and lane)."""
         lanes, shoppers, baskets, events = sizes
         sl = self.pair_bias(pairs).permute(0, 3, 1, 2)  # [B, H, S, L]
         kl = fits.permute(0, 3, 1, 2)  # [B, H, K, L]
@@ -227,12 +229,13 @@ class ReceiptDecoder(nn.Module):
         memory_bias = (~journey.mask).to(x.dtype)[:, None, None, :] * FAR
         for block in self.blocks:
             x = block(x, bias, journey.memory, memory_bias)
-        return torch.as_tensor(self.norm(x))
+        states: Tensor = self.norm(x)
+        return states
 
     def point(self, name: str, state: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
         """Scaled dot-product pointer scores [B, X, R] over keys [B, R, D]."""
         query = self.query[name](state)
-        scores = query @ self.key[name](keys).transpose(1, 2) * state.shape[-1] ** -0.5
+        scores: Tensor = query @ self.key[name](keys).transpose(1, 2) * state.shape[-1] ** -0.5
         return scores.float().masked_fill(~mask[:, None, :], FAR)
 
     def forward(
@@ -240,7 +243,7 @@ class ReceiptDecoder(nn.Module):
     ) -> tuple[EventLogits, Choice]:
         """Scores and the choice (given, or greedy).
 
-        lane_fits [B, L, BASKET_LANE_FEATURES] tells how each lane's step fits its own product; masks are lanes, shoppers.
+        lane_fits [B, L, BASKET_LANE_FEATURES] tells how each lane's step fits its own product; masks: lanes, shoppers.
         """
         lane_mask, shopper_mask = masks
         kind_logits = self.kind_out(state).float()
@@ -251,7 +254,7 @@ class ReceiptDecoder(nn.Module):
         lane = given.lane if given is not None else lane_logits.argmax(-1)
         state = state + self.chosen["lane"](take_row(journey.lanes, lane)) * at_lane
         shopper_logits = self.point("shopper", state, journey.shoppers, shopper_mask)
-        near = torch.as_tensor(self.pair_score(journey.pairs))[..., 0].transpose(1, 2)  # [B, L, S]
+        near: Tensor = self.pair_score(journey.pairs)[..., 0].transpose(1, 2)  # [B, L, S]
         shopper_logits = shopper_logits + take_row(near, lane).float() * at_lane.float()
         shopper = given.shopper if given is not None else shopper_logits.argmax(-1)
         state = state + self.chosen["shopper"](take_row(journey.shoppers, shopper))
@@ -273,8 +276,8 @@ class ReceiptDecoder(nn.Module):
         """Score [B, X, C] of candidates by weight fit and by whether they are the chosen shopper's own."""
         own = (owner[:, None, :] == shopper[..., None]).to(fits.dtype)
         foreign = ((owner[:, None, :] != shopper[..., None]) & (owner[:, None, :] >= 0)).to(fits.dtype)
-        scores = self.fit_score(torch.cat([fits, own[..., None], foreign[..., None]], dim=-1))
-        return torch.as_tensor(scores)[..., 0].float()
+        scores: Tensor = self.fit_score(torch.cat([fits, own[..., None], foreign[..., None]], dim=-1))
+        return scores[..., 0].float()
 
 
 def fits_at(fits: Tensor, lane_fits: Tensor, lane: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class PatchOutputs:
-    """What the trunk says about each token [I, N, ...]; positions are in the camera's horizontal frame from the anchor."""
+    """What the trunk says about each token [I, N, ...]; positions: camera's horizontal frame, from the anchor."""
 
     person: Tensor  # logit: belongs to a person
     floor: Gaussian  # K = 2, where its owner stands
@@ -68,7 +68,7 @@ class TrunkLayer(nn.Module):
         q, k = rotate(q, cos_IN1C, sin_IN1C), rotate(k, cos_IN1C, sin_IN1C)
         mixed = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), mask_IN[:, None, None, :])
         x_IND = x_IND + self.project(mixed.transpose(1, 2).reshape(images, tokens, width))
-        return x_IND + self.down(F.gelu(self.up(self.norm_mlp(x_IND))))
+        return x_IND + torch.as_tensor(self.down(F.gelu(self.up(self.norm_mlp(x_IND)))))
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
@@ -77,7 +77,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     Written out: on a CPU the fused kernel's backward pass took a third of the whole training step (dev/LOG.md).
     """
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2) + bias
-    return torch.as_tensor(scores.float().softmax(-1).to(v.dtype) @ v)
+    mixed: Tensor = scores.float().softmax(-1).to(v.dtype) @ v
+    return mixed
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -100,11 +101,14 @@ class PatchStem(nn.Module):
         images, tokens = values.shape[:2]
         planes = values.reshape(images * tokens, 2, 16, 16, 3).permute(0, 1, 4, 2, 3).reshape(-1, 6, 16, 16)
         x = F.gelu(self.second(F.gelu(self.first(planes))))
-        return torch.as_tensor(self.out(x.reshape(images, tokens, -1)))
+        out: Tensor = self.out(x.reshape(images, tokens, -1))
+        return out
 
 
 class Trunk(nn.Module):
     """Patches → PatchOutputs."""
+
+    frequencies: Tensor
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -169,4 +173,10 @@ def gaussian(values: Tensor, size: int) -> Gaussian:
             rest[..., 0], diagonal[..., 1], zero,
             rest[..., 1], rest[..., 2], diagonal[..., 2],
         ]  # fmt: skip
-    return Gaussian(mean, torch.stack(rows, dim=-1).unflatten(-1, (size, size)))
+    return Gaussian(mean, square(torch.stack(rows, dim=-1), size))
+
+
+def square(values: Tensor, size: int) -> Tensor:
+    """Values [..., size * size] as matrices [..., size, size]."""
+    matrices: Tensor = values.unflatten(-1, (size, size))  # type: ignore[no-untyped-call]  # torch's gap
+    return matrices

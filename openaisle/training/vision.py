@@ -40,9 +40,9 @@ def train_vision(
             stage.instants,
             np.random.default_rng((stage.seed, step, rank()) if rank() else (stage.seed, step)),
         )
-        network.half = True
+        network.mixed_precision = True
         outputs = network(batch)
-        network.half = False
+        network.mixed_precision = False
         tasks = [task for task in DENSE_TASKS if weights.get(task.name)]
         losses = {task.name: weights[task.name] * task.loss(outputs, batch.targets) for task in tasks}
         return torch.stack(list(losses.values())).sum(), {name: float(value.detach()) for name, value in losses.items()}

@@ -46,7 +46,8 @@ def loss(outputs: DenseOutputs, targets: DenseTargets) -> Tensor:
 def stretch(targets: DenseTargets) -> Tensor:
     """1 for hands [P, 2] that are stretched out: more than STRETCHED_M from the body's axis."""
     away = targets.people_hands[..., :2] - targets.people_floor[:, None, :]
-    return (away.norm(dim=-1) > STRETCHED_M).float()
+    far: Tensor = away.norm(dim=-1) > STRETCHED_M
+    return far.float()
 
 
 def metric(outputs: DenseOutputs, targets: DenseTargets) -> Metrics:

@@ -17,7 +17,8 @@ def views(outputs: DenseOutputs, targets: DenseTargets) -> tuple[Tensor, Tensor]
     """One vector per (view, person) [V, A] and the identity of each [V]."""
     mine = targets.person >= 0
     people = len(targets.people_floor)
-    pair, index = (targets.view[mine] * people + targets.person[mine]).unique(return_inverse=True)
+    seen = targets.view[mine] * people + targets.person[mine]
+    pair, index = torch.unique(seen, return_inverse=True)
     tokens = outputs.tokens.appearance[mine]
     summed = torch.zeros(len(pair), tokens.shape[-1]).index_add(0, index, tokens)
     return F.normalize(summed, dim=-1, eps=1e-6), targets.people_identity[pair % people]

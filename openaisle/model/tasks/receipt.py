@@ -41,7 +41,7 @@ class ReceiptNetwork(nn.Module):
         fits = batch.lanes[..., LANE_FIT]
         embedded = self.embed(given, journey)
         state = self.decoder.states(journey, embedded[:, :-1])
-        logits, _ = self.decoder(state, journey, fits, given, masks)
+        logits: EventLogits = self.decoder(state, journey, fits, given, masks)[0]
         return logits
 
     def embed(self, choice: Choice, journey: Journey) -> Tensor:
@@ -49,12 +49,13 @@ class ReceiptNetwork(nn.Module):
         d = self.decoder
         at_lane = ((choice.kind == 1) | (choice.kind == 2))[..., None]
         over = (choice.kind == 3)[..., None]
-        total = d.kind_in(choice.kind) + d.chosen["lane"](take_row(journey.lanes, choice.lane)) * at_lane
+        total: Tensor = d.kind_in(choice.kind) + d.chosen["lane"](take_row(journey.lanes, choice.lane)) * at_lane
         total = total + d.chosen["shopper"](take_row(journey.shoppers, choice.shopper))
         total = (
             total + d.chosen["product"](take_row(journey.candidates, choice.product)) + d.quantity_in(choice.quantity)
         )
-        return total + d.chosen["receiver"](take_row(journey.shoppers, choice.receiver)) * over
+        told: Tensor = d.chosen["receiver"](take_row(journey.shoppers, choice.receiver))
+        return total + told * over
 
 
 def with_end(targets: ReceiptTargets) -> Choice:

@@ -171,14 +171,19 @@ def follow(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> Stat
         state = find_lost(state, votes[slot], attention, tick, predictor, setup)
         rows = {**state.memory, "number": np.array([shopper.number for shopper in state.shoppers], dtype=np.int64)}
         state = replace(state, window=(*state.window, rows)[-FRAMES:])
-    leaving = claim_exits(
-        setup.store,
-        [e for e in tick.gates if e.kind == "exit"],
-        state.memory["floor"],
-        [s.left_ns for s in state.shoppers],
-    )
-    shoppers = tuple(replace(s, left_ns=leaving[i]) if i in leaving else s for i, s in enumerate(state.shoppers))
-    return replace(state, shoppers=shoppers)
+    return replace(state, shoppers=leave(state, tick, setup))
+
+
+def leave(state: State, tick: Tick, setup: Setup) -> tuple[Shopper, ...]:
+    """Shoppers with the time at which they left, where a gate told so in this tick."""
+    passages = []
+    for event in tick.gates:
+        if event.kind == "exit":
+            slot = state.window[tick.slot(event.time_ns) - FRAME_HZ :][0]
+            passages.append((event, dict(zip(slot["number"].tolist(), slot["floor"], strict=True))))
+    inside = {shopper.number: shopper.entered_ns for shopper in state.shoppers if not shopper.left_ns}
+    left = claim_exits(setup.store, passages, inside)
+    return tuple(replace(s, left_ns=left.get(s.number, s.left_ns)) for s in state.shoppers)
 
 
 def see(

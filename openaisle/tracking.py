@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.messages import GateEvent
+from openaisle.messages import NANOSECONDS, GateEvent
 from openaisle.predictor import Arrays
 from openaisle.store.store import Store
 
-EXIT_M = 1.2  # a person this close to a gate may have triggered it
+JUST_ENTERED_NS = 5 * NANOSECONDS
+NEW_PENALTY_M = 3.0
 CLUSTER_M = 0.5
 UNCLAIMED_MASS = 5.0  # tokens of a person that nobody claims
 UNCLAIMED_SLOTS = 4  # for so many slots in a row
@@ -48,14 +50,25 @@ def enter(store: Store, gate: str) -> Float32:
     return gate_middle(store, gate)
 
 
-def claim_exits(store: Store, exits: list[GateEvent], floor_m: Float32, left_ns: list[int]) -> dict[int, int]:
-    """Row → time for people who left: each exit takes the nearest person who is still inside."""
+def claim_exits(
+    store: Store, passages: list[tuple[GateEvent, Mapping[int, Float32]]], entered_ns: Mapping[int, int]
+) -> dict[int, int]:
+    """Shopper number → time for people who left: each exit takes the nearest person who is still inside.
+
+    A passage is an exit with everybody's floor point [2] at that instant; `entered_ns` lists who is inside. Whoever has
+    only just come in stands at the gate, too, and is the last to be taken.
+    """
     out: dict[int, int] = {}
-    for event in exits:
-        distance = np.linalg.norm(floor_m - gate_middle(store, event.gate), axis=-1) if len(floor_m) else np.zeros(0)
-        free = [i for i in range(len(floor_m)) if not left_ns[i] and i not in out]
+    for event, floor_m in passages:
+        gate = gate_middle(store, event.gate)
+
+        def score(number: int, event: GateEvent = event, floor_m: Mapping[int, Float32] = floor_m, gate: Float32 = gate) -> float:
+            new = event.time_ns - entered_ns[number] < JUST_ENTERED_NS
+            return float(np.linalg.norm(floor_m[number] - gate)) + (NEW_PENALTY_M if new else 0.0)
+
+        free = [number for number in floor_m if number in entered_ns and number not in out]
         if free:
-            out[min(free, key=lambda i: float(distance[i]))] = event.time_ns
+            out[min(free, key=score)] = event.time_ns
     return out
 
 

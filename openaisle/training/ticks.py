@@ -109,6 +109,12 @@ def real_tracks(record: JourneyRecord, frame: int, people: NDArray[np.int64]) ->
     return window
 
 
+def followed(record: JourneyRecord, frame: int, people: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of the people whom the memory follows somewhere in the window."""
+    assert record.tracked is not None
+    return people[record.tracked.valid[people, max(0, frame) : frame + FRAMES].any(1)]
+
+
 def correlated(rng: np.random.Generator, shape: tuple[int, ...]) -> Float32:
     """Unit Gaussian noise with a correlation of 0.6 between neighbours along axis 1: errors last, as a tracker's do."""
     white = rng.standard_normal(shape, dtype=np.float32)
@@ -264,6 +270,10 @@ def sample_tick(record: JourneyRecord, noise: Noise, rng: np.random.Generator) -
     if not len(people):
         return None
     real = record.tracked is not None and rng.random() > noise.noised_share
+    if real:
+        people = followed(record, frame, people)
+        if not len(people):
+            return None
     tracks = real_tracks(record, frame, people) if real else true_tracks(record, frame, people, noise, rng)
     return tick_at(record, tick_s, (people, tracks), noise, rng)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.messages import NANOSECONDS, GateEvent
-from openaisle.predictor import Arrays
+from openaisle.predictor import Arrays, floats
 from openaisle.store.store import Store
 
 JUST_ENTERED_NS = 5 * NANOSECONDS
@@ -42,7 +42,7 @@ class Found:
 def gate_middle(store: Store, gate: str) -> Float32:
     """Middle [2] of a gate; the first gate when the name is unknown."""
     spec = next((g for g in store.spec.gates if g.id == gate), store.spec.gates[0])
-    return (np.array(spec.a_m, dtype=np.float32) + np.array(spec.b_m, dtype=np.float32)) / 2
+    return np.asarray((np.array(spec.a_m) + np.array(spec.b_m)) / 2, dtype=np.float32)
 
 
 def enter(store: Store, gate: str) -> Float32:
@@ -62,7 +62,9 @@ def claim_exits(
     for event, floor_m in passages:
         gate = gate_middle(store, event.gate)
 
-        def score(number: int, event: GateEvent = event, floor_m: Mapping[int, Float32] = floor_m, gate: Float32 = gate) -> float:
+        def score(
+            number: int, event: GateEvent = event, floor_m: Mapping[int, Float32] = floor_m, gate: Float32 = gate
+        ) -> float:
             new = event.time_ns - entered_ns[number] < JUST_ENTERED_NS
             return float(np.linalg.norm(floor_m[number] - gate)) + (NEW_PENALTY_M if new else 0.0)
 
@@ -76,14 +78,14 @@ def find_unclaimed(
     births: Births, votes: Arrays, attention: Float32, memory: Arrays, store: Store
 ) -> tuple[Births, Found | None]:
     """Watch tokens that belong to a person but to no query; after some slots, say where and which query is lost."""
-    mass = memory["mass"]
+    mass = floats(memory["mass"])
     before = births.lost if len(births.lost) == len(mass) else (0,) * len(mass)
     lost = tuple(n + 1 if m < LOST_MASS else 0 for n, m in zip(before, mass.tolist(), strict=True))
     births = replace(births, lost=lost)
-    weight = votes["person"] * attention[:, -1]
+    weight = floats(votes["person"]) * attention[:, -1]
     if weight.sum() < UNCLAIMED_MASS:
         return replace(births, slots=0), None
-    place = votes["floor_mean"]
+    place, looks = floats(votes["floor_mean"]), floats(votes["appearance"])
     seed = place[int(np.argmax(weight))]
     for _ in range(3):  # mean shift to the middle of the strongest cluster
         near = weight * (np.linalg.norm(place - seed, axis=-1) < CLUSTER_M)
@@ -97,6 +99,7 @@ def find_unclaimed(
     if births.slots < UNCLAIMED_SLOTS:
         return births, None
     missing = [i for i, n in enumerate(lost) if n >= UNCLAIMED_SLOTS]
-    looks = (near[:, None] * votes["appearance"]).sum(0)
-    best = max(missing, key=lambda i: float(memory["appearance"][i] @ looks), default=-1)
+    wanted = (near[:, None] * looks).sum(0)
+    alike = floats(memory["appearance"]) @ wanted
+    best = max(missing, key=lambda i: float(alike[i]), default=-1)
     return replace(births, slots=0), Found(seed.astype(np.float32), best)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.messages import NANOSECONDS, GateEvent
-from openaisle.predictor import Arrays, Predictor, TickView, VisualTokens, WrittenEvent
+from openaisle.predictor import Arrays, Predictor, TickView, VisualTokens, WrittenEvent, floats
 from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record, update_of
 from openaisle.receipts.events import Evidence, LedgerEvent
 from openaisle.receipts.ledger import Ledger, fold
@@ -35,15 +36,17 @@ from openaisle.tokens.journey import (
     without_scales,
 )
 from openaisle.tokens.patches import GateState, Patches, absorb, gate
-from openaisle.tokens.rays import RayTable, ray_table
+from openaisle.tokens.rays import RAY_FEATURES, RayTable, ray_table
 from openaisle.tokens.scales import HISTORY, RATE_HZ, scale_window
 from openaisle.tokens.tick import Sensed, Tick, Ticker
-from openaisle.tracking import Births, claim_exits, enter, find_unclaimed
+from openaisle.tracking import BIRTH_SLOTS, Births, claim_exits, enter, find_unclaimed
 
 RECENT_TICKS = 3  # how long the decoder sees what it wrote
 HAND_OVER_M = 1.4  # two people this close may hand something over although no lane is active
+ADOPT_NS = 6 * NANOSECONDS  # a guessed visit this young is the one a gate names
 HALF_SECOND_NS = NANOSECONDS // 2
 Float32 = NDArray[np.float32]
+Value = TypeVar("Value", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Shopper:
     visit: str
     entered_ns: int
     left_ns: int = 0  # 0 = still inside
+    guessed: bool = False  # seen, but no gate has told of it
 
 
 @dataclass(frozen=True)
@@ -207,28 +211,23 @@ def visual_tokens(patches: list[Patches], setup: Setup) -> VisualTokens:
     """Patches of one slot with their rays."""
     rays = [setup.rays[p.camera] for p in patches]
     cells = [(p.cells[:, 0], p.cells[:, 1]) for p in patches]
-    count = [len(p.cells) for p in patches]
-
-    def join(parts: list[NDArray[np.generic]], empty: tuple[int, ...], dtype: type) -> NDArray[np.generic]:
-        return np.concatenate(parts).astype(dtype) if parts else np.zeros((0, *empty), dtype=dtype)
-
+    frames = [
+        np.broadcast_to(r.world_from_horizontal, (len(p.cells), 3, 3)) for r, p in zip(rays, patches, strict=True)
+    ]
     return VisualTokens(
-        join([p.pixels.reshape(-1, 768) for p in patches], (768,), np.uint8),
-        join([p.background.reshape(-1, 768) for p in patches], (768,), np.uint8),
-        join(
-            [r.features[c] for r, c in zip(rays, cells, strict=True)],
-            (rays[0].features.shape[-1] if rays else 1,),
-            np.float32,
-        ),
-        join([p.cells for p in patches], (2,), np.int64),
-        join([r.anchor_m[c] for r, c in zip(rays, cells, strict=True)], (3,), np.float32),
-        join(
-            [np.broadcast_to(r.world_from_horizontal, (n, 3, 3)) for r, n in zip(rays, count, strict=True)],
-            (3, 3),
-            np.float32,
-        ),
-        join([np.full(n, p.camera) for p, n in zip(patches, count, strict=True)], (), np.int64),
-    )  # type: ignore[arg-type]  # join keeps dtypes
+        join([p.pixels.reshape(-1, 768) for p in patches], np.zeros((0, 768), np.uint8)),
+        join([p.background.reshape(-1, 768) for p in patches], np.zeros((0, 768), np.uint8)),
+        join([r.features[c] for r, c in zip(rays, cells, strict=True)], np.zeros((0, RAY_FEATURES), np.float32)),
+        join([p.cells.astype(np.int64) for p in patches], np.zeros((0, 2), np.int64)),
+        join([r.anchor_m[c] for r, c in zip(rays, cells, strict=True)], np.zeros((0, 3), np.float32)),
+        join(frames, np.zeros((0, 3, 3), np.float32)),
+        join([np.full(len(p.cells), p.camera, np.int64) for p in patches], np.zeros(0, np.int64)),
+    )
+
+
+def join(parts: list[NDArray[Value]], empty: NDArray[Value]) -> NDArray[Value]:
+    """All parts in one array; `empty` when there are none."""
+    return np.concatenate(parts) if parts else empty
 
 
 def renew(gates: tuple[GateState, ...], patches: list[list[Patches]], votes: list[Arrays]) -> tuple[GateState, ...]:
@@ -248,6 +247,12 @@ def renew(gates: tuple[GateState, ...], patches: list[list[Patches]], votes: lis
 def arrive(state: State, coming: list[GateEvent], predictor: Predictor, setup: Setup) -> State:
     """New memory rows for people who just came through a gate."""
     for event in coming:
+        guessed = [i for i, s in enumerate(state.shoppers) if s.guessed and event.time_ns - s.entered_ns < ADOPT_NS]
+        if guessed:  # somebody was seen at the door before the gate spoke
+            named = replace(state.shoppers[guessed[0]], visit=event.visit, guessed=False)
+            shoppers = (*state.shoppers[: guessed[0]], named, *state.shoppers[guessed[0] + 1 :])
+            state = replace(state, shoppers=shoppers)
+            continue
         state = add_shopper(state, enter(setup.store, event.gate), event.visit, event.time_ns, predictor)
     return state
 
@@ -256,7 +261,7 @@ def add_shopper(state: State, floor_m: Float32, visit: str, time_ns: int, predic
     """The state with one more shopper."""
     fresh = predictor.place(floor_m[None].astype(np.float32), 0.4)
     memory = {k: np.concatenate([state.memory[k], fresh[k]]) for k in fresh}
-    shopper = Shopper(state.entered, visit or f"visit-{state.entered + 1}", time_ns)
+    shopper = Shopper(state.entered, visit or f"visit-{state.entered + 1}", time_ns, guessed=not visit)
     return replace(state, memory=memory, shoppers=(*state.shoppers, shopper), entered=state.entered + 1)
 
 
@@ -275,7 +280,7 @@ def find_lost(state: State, votes: Arrays, attention: Float32, tick: Tick, predi
             memory[name] = memory[name].copy()
             memory[name][found.query] = fresh[name][0]
         return replace(state, memory=memory)
-    if not births.gates_speak:
+    if not births.gates_speak and found.slots >= BIRTH_SLOTS:
         return add_shopper(state, found.floor_m, "", tick.time_ns, predictor)
     return state
 
@@ -287,8 +292,8 @@ def track_window(state: State) -> TrackWindow:
     f32 = np.float32
     out = TrackWindow(
         np.zeros((people, FRAMES, 2), f32), np.full((people, FRAMES), 1.5, f32), np.zeros((people, FRAMES, 2, 3), f32),
-        np.full((people, FRAMES, 2), 1.5, f32), np.zeros((people, FRAMES, 2), f32), np.zeros((people, FRAMES, ACTIVITIES), f32),
-        np.zeros((people, FRAMES, 2, width), f32), np.zeros((people, FRAMES), f32),
+        np.full((people, FRAMES, 2), 1.5, f32), np.zeros((people, FRAMES, 2), f32),
+        np.zeros((people, FRAMES, ACTIVITIES), f32), np.zeros((people, FRAMES, 2, width), f32), np.zeros((people, FRAMES), f32),
     )  # fmt: skip
     row_of = {shopper.number: i for i, shopper in enumerate(state.shoppers)}
     for f, slot in enumerate(state.window, start=FRAMES - len(state.window)):

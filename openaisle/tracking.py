@@ -17,6 +17,7 @@ NEW_PENALTY_M = 3.0
 CLUSTER_M = 0.5
 UNCLAIMED_MASS = 5.0  # tokens of a person that nobody claims
 UNCLAIMED_SLOTS = 4  # for so many slots in a row
+BIRTH_SLOTS = 15  # without a gate's word somebody must be unclaimed for so long to be a new visit
 LOST_MASS = 0.7  # a query with fewer tokens is lost
 Float32 = NDArray[np.float32]
 
@@ -33,16 +34,17 @@ class Births:
 
 @dataclass(frozen=True)
 class Found:
-    """A person nobody claims: at a place, to be followed by a lost query (or -1)."""
+    """A person nobody claims, for so many slots: at a place, to be followed by a lost query (or -1)."""
 
     floor_m: Float32
     query: int
+    slots: int
 
 
 def gate_middle(store: Store, gate: str) -> Float32:
     """Middle [2] of a gate; the first gate when the name is unknown."""
     spec = next((g for g in store.spec.gates if g.id == gate), store.spec.gates[0])
-    return np.asarray((np.array(spec.a_m) + np.array(spec.b_m)) / 2, dtype=np.float32)
+    return np.asarray((np.array(spec.a_m, dtype=np.float32) + np.array(spec.b_m, dtype=np.float32)) / 2, np.float32)
 
 
 def enter(store: Store, gate: str) -> Float32:
@@ -102,4 +104,5 @@ def find_unclaimed(
     wanted = (near[:, None] * looks).sum(0)
     alike = floats(memory["appearance"]) @ wanted
     best = max(missing, key=lambda i: float(alike[i]), default=-1)
-    return replace(births, slots=0), Found(seed.astype(np.float32), best)
+    found = Found(seed.astype(np.float32), best, births.slots)
+    return (replace(births, slots=0) if best >= 0 or births.slots >= BIRTH_SLOTS else births), found

@@ -41,7 +41,7 @@ def outside_by(polygon: Sequence[Point], point: Sequence[float]) -> float:
     along = np.clip((edge * to_point).sum(1) / np.maximum((edge**2).sum(1), 1e-12), 0, 1)
     distance = float(np.linalg.norm(to_point - edge * along[:, None], axis=1).min())
     crosses = (corners[:, 1] > point[1]) != (ahead[:, 1] > point[1])
-    rise = np.where(edge[:, 1] == 0, 1.0, edge[:, 1])
+    rise = np.where(np.abs(edge[:, 1]) < 1e-9, 1.0, edge[:, 1])
     left = point[0] < corners[:, 0] + (point[1] - corners[:, 1]) / rise * edge[:, 0]
     return -distance if (crosses & left).sum() % 2 else distance
 

@@ -341,5 +341,3 @@ def _fixture_back(source: str | Path, feature: _Feature, number: int, where: Pro
     base: dict[str, object] = {"id": f"f{number + 1}", "kind": "wall", "height_m": FOREIGN_HEIGHT_M}
     x, y = (round(float(value), 3) for value in turned[0])
     return {**base, **feature.extra, "x_m": x, "y_m": y, "yaw_deg": yaw, "width_m": width, "depth_m": depth}
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from openaisle.errors import Problem, StoreError
 from openaisle.store.check import check_store
 from openaisle.store.load import load_store, read_picture, save_store, spec_to_yaml, store_hash
+from openaisle.store.schema import json_schema
 from openaisle.store.store import Store
 from tests.store.tiny import COLA, GUM, Folder, tiny_store
 
@@ -52,6 +54,7 @@ def lane(name: str, x: float, width: float) -> dict[str, object]:
     return {"id": name, "x_m": x, "width_m": width}
 
 
+DOCS = Path(__file__).parents[2] / "docs"
 YAML, CSV, PLAN = "store.yaml", "catalog.csv", "planogram.csv"
 # Each breaks another place, so that any of them can be broken together.
 BREAKS: list[Break] = [
@@ -273,3 +276,16 @@ def test_pictures_that_are_not_there_or_not_pictures(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "empty.png") is None
     assert read_picture(tmp_path / "none.png") is None
     assert read_picture(tmp_path) is None
+
+
+def test_the_example_in_the_documentation_loads(tmp_path: Path) -> None:
+    text = (DOCS / "add-a-store.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(yaml|csv)\n(.*?)```", text, re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["yaml", "csv", "csv"]
+    for name, (_, content) in zip((YAML, CSV, PLAN), blocks, strict=True):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    assert len(load_store(tmp_path).lanes) == 2
+
+
+def test_the_committed_schema_is_the_schema() -> None:
+    assert (DOCS / "schema" / "store-1.json").read_text(encoding="utf-8") == json_schema()

@@ -180,11 +180,11 @@ def follow(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> Stat
 
 def leave(state: State, tick: Tick, setup: Setup) -> tuple[Shopper, ...]:
     """Shoppers with the time at which they left, where a gate told so in this tick."""
-    passages = []
+    passages: list[tuple[GateEvent, Mapping[int, Float32]]] = []
     for event in tick.gates:
         if event.kind == "exit":
             slot = state.window[tick.slot(event.time_ns) - FRAME_HZ :][0]
-            passages.append((event, dict(zip(slot["number"].tolist(), slot["floor"], strict=True))))
+            passages.append((event, dict(zip(slot["number"].tolist(), floats(slot["floor"]), strict=True))))
     inside = {shopper.number: shopper.entered_ns for shopper in state.shoppers if not shopper.left_ns}
     left = claim_exits(setup.store, passages, inside)
     return tuple(replace(s, left_ns=left.get(s.number, s.left_ns)) for s in state.shoppers)
@@ -293,7 +293,8 @@ def track_window(state: State) -> TrackWindow:
     out = TrackWindow(
         np.zeros((people, FRAMES, 2), f32), np.full((people, FRAMES), 1.5, f32), np.zeros((people, FRAMES, 2, 3), f32),
         np.full((people, FRAMES, 2), 1.5, f32), np.zeros((people, FRAMES, 2), f32),
-        np.zeros((people, FRAMES, ACTIVITIES), f32), np.zeros((people, FRAMES, 2, width), f32), np.zeros((people, FRAMES), f32),
+        np.zeros((people, FRAMES, ACTIVITIES), f32), np.zeros((people, FRAMES, 2, width), f32),
+        np.zeros((people, FRAMES), f32),
     )  # fmt: skip
     row_of = {shopper.number: i for i, shopper in enumerate(state.shoppers)}
     for f, slot in enumerate(state.window, start=FRAMES - len(state.window)):

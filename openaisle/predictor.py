@@ -20,10 +20,16 @@ VOTE_NAMES = (
     "appearance", "held", "hand_seen", "product", "activity",
 )  # fmt: skip
 MEMORY_NAMES = (
-    "floor", "floor_variance", "velocity", "hands", "hand_variance", "head", "appearance", "held", "product", "activity", "mass",
+    "floor", "floor_variance", "velocity", "hands", "hand_variance", "head", "appearance", "held", "product",
+    "activity", "mass",
 )  # fmt: skip
 Float32 = NDArray[np.float32]
 Arrays = dict[str, NDArray[np.generic]]
+
+
+def floats(values: NDArray[np.generic]) -> Float32:
+    """One of a network's arrays as the float32 that it is; no copy."""
+    return np.asarray(values, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -103,8 +109,7 @@ class GraphPredictor(ABC):
         """Picture vectors [products, E]."""
         if not len(pictures):
             return np.zeros((0, self.widths[1]), dtype=np.float32)
-        vectors: Float32 = self.call("pictures", {"pictures": pictures})[0]
-        return vectors
+        return floats(self.call("pictures", {"pictures": pictures})[0])
 
     def look(self, slots: list[VisualTokens]) -> list[Arrays]:
         """Votes of each slot's tokens, all images of the tick in a few padded batches."""
@@ -157,7 +162,8 @@ class GraphPredictor(ABC):
             "velocity": np.zeros((q, 2), f32), "hands": np.repeat(at[:, None], 2, axis=1),
             "hand_variance": np.tile(np.eye(3, dtype=f32) * 0.09, (q, 2, 1, 1)),
             "head": np.concatenate([floor_m, np.full((q, 1), 1.6)], axis=1).astype(f32),
-            "appearance": np.zeros((q, appearance), f32), "held": np.zeros((q, 2), f32), "product": np.zeros((q, 2, product), f32),
+            "appearance": np.zeros((q, appearance), f32), "held": np.zeros((q, 2), f32),
+            "product": np.zeros((q, 2, product), f32),
             "activity": np.full((q, 8), 0.125, f32), "mass": np.zeros(q, f32),
         }  # fmt: skip
 
@@ -169,7 +175,7 @@ class GraphPredictor(ABC):
         }
         feed["dt_s"] = np.array(dt_s, dtype=np.float32)
         values = self.call("remember", feed)
-        return dict(zip(MEMORY_NAMES, values[:-1], strict=True)), values[-1]
+        return dict(zip(MEMORY_NAMES, values[:-1], strict=True)), floats(values[-1])
 
     def write(self, view: TickView) -> list[WrittenEvent]:
         """The tick's events, greedily decoded."""
@@ -200,7 +206,8 @@ class GraphPredictor(ABC):
 def vote_shapes(appearance: int, product: int) -> dict[str, tuple[int, ...]]:
     """Shape of one token's votes by name."""
     return {
-        "person": (), "floor_mean": (2,), "floor_information": (2, 2), "hand_mean": (2, 3), "hand_information": (2, 3, 3),
-        "head_mean": (3,), "head_information": (3, 3), "appearance": (appearance,), "held": (2,), "hand_seen": (2,),
+        "person": (), "floor_mean": (2,), "floor_information": (2, 2),
+        "hand_mean": (2, 3), "hand_information": (2, 3, 3), "head_mean": (3,), "head_information": (3, 3),
+        "appearance": (appearance,), "held": (2,), "hand_seen": (2,),
         "product": (product,), "activity": (ACTIVITIES,),
     }  # fmt: skip

@@ -85,7 +85,8 @@ def _export_look(network: Foundation, folder: Path) -> None:
 def _export_remember(network: Foundation, folder: Path) -> None:
     t, q, views = 7, 3, 2
     tokens = flat(network.vision.trunk(
-        torch.zeros(1, t, 768, dtype=torch.uint8), torch.zeros(1, t, 768, dtype=torch.uint8), torch.randn(1, t, RAY_FEATURES),
+        torch.zeros(1, t, 768, dtype=torch.uint8), torch.zeros(1, t, 768, dtype=torch.uint8),
+        torch.randn(1, t, RAY_FEATURES),
         torch.zeros(1, t, 2, dtype=torch.int64), torch.ones(1, t, dtype=torch.bool),
     ))  # fmt: skip
     votes = votes_from_tokens(
@@ -113,8 +114,9 @@ def _export_remember(network: Foundation, folder: Path) -> None:
 def _export_write(network: Foundation, folder: Path) -> None:
     lanes, shoppers, baskets, events = 4, 3, 5, 2
     sizes = {
-        "lanes": (lanes, LANE_FEATURES), "shoppers": (shoppers, SHOPPER_FEATURES), "pairs": (shoppers, lanes, PAIR_FEATURES),
-        "baskets": (baskets, BASKET_FEATURES), "basket_pairs": (baskets, lanes, BASKET_LANE_FEATURES), "events": (events, EVENT_FEATURES),
+        "lanes": (lanes, LANE_FEATURES), "shoppers": (shoppers, SHOPPER_FEATURES),
+        "pairs": (shoppers, lanes, PAIR_FEATURES), "baskets": (baskets, BASKET_FEATURES),
+        "basket_pairs": (baskets, lanes, BASKET_LANE_FEATURES), "events": (events, EVENT_FEATURES),
     }  # fmt: skip
     inputs = {name: torch.randn(1, *shape) for name, shape in sizes.items()}
     inputs |= {

@@ -7,6 +7,7 @@ the patch has been still for a while and nobody stands there (the model's own pe
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ ABSORB_S = 3.0  # still and empty this long: the change belongs to the shelf
 GHOST_S = 45.0  # still this long although the model sees a person: a ghost; people sway
 BOOT_FRAMES = 5  # median of the first frames starts the background
 UInt8 = NDArray[np.uint8]
+Value = TypeVar("Value", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def select(camera: int, time_ns: int, rgb: UInt8, background: UInt8) -> Patches:
     return Patches(camera, time_ns, cells, cut(rgb, cells), cut(background, cells))
 
 
-def cut(rgb: UInt8, cells: NDArray[np.int16]) -> UInt8:
+def cut(rgb: NDArray[Value], cells: NDArray[np.int16]) -> NDArray[Value]:
     """Patches [N, 16, 16, C] of a picture [H, W, C] at cells [N, 2]."""
     rows, cols = rgb.shape[0] // PATCH_PX, rgb.shape[1] // PATCH_PX
     grid = rgb[: rows * PATCH_PX, : cols * PATCH_PX].reshape(rows, PATCH_PX, cols, PATCH_PX, -1)

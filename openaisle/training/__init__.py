@@ -1,1 +1,1 @@
-"""Training: recordings and simulations become weights. In: recipes. Out: weights and curves. Never: runs in the shop."""
+"""Training: simulations become weights. In: recipes. Out: weights and curves. Never: runs in the shop."""

@@ -48,8 +48,9 @@ def empty_tracks(people: int, frames: int, width: int) -> TrackWindow:
     f32 = np.float32
     return TrackWindow(
         np.zeros((people, frames, 2), f32), np.full((people, frames), 1.5, f32), np.zeros((people, frames, 2, 3), f32),
-        np.full((people, frames, 2), 1.5, f32), np.zeros((people, frames, 2), f32), np.zeros((people, frames, ACTIVITIES), f32),
-        np.zeros((people, frames, 2, width), f32), np.zeros((people, frames), f32),
+        np.full((people, frames, 2), 1.5, f32), np.zeros((people, frames, 2), f32),
+        np.zeros((people, frames, ACTIVITIES), f32), np.zeros((people, frames, 2, width), f32),
+        np.zeros((people, frames), f32),
     )  # fmt: skip
 
 
@@ -85,11 +86,11 @@ def track_error(record: JourneyRecord) -> NDArray[np.float64]:
     """Distance in metres [n] of tracked from true floor points wherever both exist."""
     assert record.tracked is not None
     both = record.present & (record.tracked.valid > 0)
-    return np.linalg.norm(record.tracked.floor_m - record.floor, axis=-1)[both].astype(np.float64)
+    return np.asarray(np.linalg.norm(record.tracked.floor_m - record.floor, axis=-1)[both], dtype=np.float64)
 
 
 def hand_error(record: JourneyRecord) -> NDArray[np.float64]:
     """Distance in metres [n] of tracked from true hands wherever both exist."""
     assert record.tracked is not None
     both = record.present & (record.tracked.valid > 0)
-    return np.linalg.norm(record.tracked.hands_m - record.hands, axis=-1)[both].ravel().astype(np.float64)
+    return np.asarray(np.linalg.norm(record.tracked.hands_m - record.hands, axis=-1)[both].ravel(), dtype=np.float64)

@@ -36,7 +36,8 @@ def load_shard(path: Path, number: int) -> Shard:
         arrays: Arrays = {name: file[name] for name in file.files}
     first = np.concatenate([[0], np.cumsum(arrays["count"])]).astype(np.int64)
     instants = np.unique(arrays["instant"]).astype(np.int32)
-    away = np.linalg.norm(arrays["people_hands"][..., :2] - arrays["people_floor"][:, None], axis=-1).max(1)
+    hands, floor = (np.asarray(arrays[f"people_{name}"], dtype=np.float32) for name in ("hands", "floor"))
+    away = np.linalg.norm(hands[..., :2] - floor[:, None], axis=-1).max(1)
     reaching = np.unique(arrays["people_instant"][away > REACH_M])
     weight = 1.0 + REACH_BOOST * np.isin(instants, reaching)
     return Shard(number, arrays, first, instants, weight / weight.sum())
@@ -92,7 +93,7 @@ def _add_shard(parts: _Parts, shard: Shard, instants: NDArray[np.int32], shop: i
     drawn = np.concatenate([held, others[~np.isin(others, held)]])[: max(PRODUCTS_DRAWN, len(held))]
     start = sum(len(p) for p in parts.pictures)
     column = {int(product): start + i for i, product in enumerate(drawn)}
-    parts.pictures.append(a["pictures"][drawn])  # type: ignore[arg-type]  # a shard's pictures are uint8
+    parts.pictures.append(np.asarray(a["pictures"][drawn], dtype=np.uint8))
     parts.picture_shop.append(np.full(len(drawn), shop, dtype=np.int64))
     for image, span in zip(images, tokens, strict=True):
         part = {k: a[k][span] for k in TOKEN_ARRAYS}

@@ -69,7 +69,7 @@ def make_shard(spec: ShardSpec, path: Path) -> int:
         for camera, table in enumerate(tables):
             image = image_arrays(store, camera, table, renderer, (snapshot, empty), quality)
             if image is not None:
-                images.append({**image, "instant": np.int32([instant]), "camera": np.int32([camera])})
+                images.append({**image, "instant": one(instant), "camera": one(camera)})
     if not images:
         return 0
     arrays: dict[str, NDArray[np.generic]] = {k: np.concatenate([i[k] for i in images]) for k in images[0]}
@@ -80,6 +80,11 @@ def make_shard(spec: ShardSpec, path: Path) -> int:
     np.savez(temporary, **arrays)  # type: ignore[arg-type]  # numpy's stub has no keyword arrays of mixed types
     temporary.rename(path)
     return len(images)
+
+
+def one(value: int) -> NDArray[np.int32]:
+    """An array of a single number."""
+    return np.array([value], dtype=np.int32)
 
 
 def people_arrays(

@@ -95,8 +95,8 @@ class _Recorder:
         lane = self.store.lane_index[event.lane] if event.lane else -1
         to = self.row(event.to_shopper, event.to_visit) if event.to_shopper else -1
         return (
-            (event.time_ns - self.start_ns) // 1_000_000, KINDS.index(str(event.kind)), self.row(event.shopper, event.visit),
-            lane, self.store.product_index[event.gtin], event.quantity, to,
+            (event.time_ns - self.start_ns) // 1_000_000, KINDS.index(str(event.kind)),
+            self.row(event.shopper, event.visit), lane, self.store.product_index[event.gtin], event.quantity, to,
         )  # fmt: skip
 
 

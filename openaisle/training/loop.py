@@ -56,7 +56,7 @@ def average_gradients(network: nn.Module) -> None:
     flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in parameters])
     distributed.all_reduce(flat)
     flat /= distributed.get_world_size()
-    for p, grad in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+    for p, grad in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
         p.grad = grad.view_as(p).clone()
 
 

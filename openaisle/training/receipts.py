@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from openaisle.model.tasks import receipt as task
 from openaisle.model.tasks.receipt import ReceiptNetwork
+from openaisle.tokens.journey import TickFeatures
 from openaisle.training.journeys import JourneyRecord, load_record
 from openaisle.training.loop import Loop, LoopConfig
-from openaisle.training.ticks import Noise, collate, sample_tick
+from openaisle.training.ticks import Noise, Target, collate, sample_tick
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class TickDataset(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.stage.seed, step))
-        ticks = []
+        ticks: list[tuple[TickFeatures, Target]] = []
         while len(ticks) < self.stage.ticks:
-            tick = sample_tick(self.records[rng.integers(len(self.records))], self.stage.noise, rng)
+            tick = sample_tick(self.records[int(rng.integers(len(self.records)))], self.stage.noise, rng)
             if tick is not None:
                 ticks.append(tick)
         return {name: torch.from_numpy(values) for name, values in collate(ticks).items()}

@@ -149,7 +149,7 @@ def story_at(record: JourneyRecord, tick_s: float, noise: Noise, rng: np.random.
     events = events[np.argsort(events[:, 0], kind="stable")]
     now, end = tick_s * 1000, tick_s * 1000 + 1000
     written = events[events[:, 0] < now].copy()
-    wanted = [row for row in events[(events[:, 0] >= now) & (events[:, 0] < end)]]
+    wanted = list(events[(events[:, 0] >= now) & (events[:, 0] < end)])
     keep = np.ones(len(written), dtype=bool)
     for i in np.flatnonzero(written[:, 0] > now - RECOVER_S * 1000):
         chance = rng.random()

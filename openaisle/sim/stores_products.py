@@ -134,14 +134,12 @@ def product_seed(family_seed: int, variant: int) -> int:
     return family_seed * 16 + variant
 
 
-def draw_family(
-    category: Category, variants: int, family_seed: int, currency_digits: float, weight_grams: float | None = None
-) -> list[Drawn]:
+def draw_family(category: Category, variants: int, family_seed: int, weight_grams: float | None = None) -> list[Drawn]:
     """All variants of one family, a function of its arguments only; `weight_grams` forces a same-weight twin."""
     rng = np.random.Generator(np.random.PCG64(family_seed))
     size = _draw_size(category, rng)
     density = rng.uniform(*category.density)
-    price = rng.uniform(*category.price_cents) * currency_digits
+    price = rng.uniform(*category.price_cents)
     brand, noun = _brand(rng), str(rng.choice(category.nouns))
     flavours = [str(f) for f in rng.permutation(category.flavours)]
     several_sizes = variants > 1 and rng.random() < 0.25

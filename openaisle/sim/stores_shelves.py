@@ -136,9 +136,9 @@ def _next_family(
     if filling.products and rng.random() < 0.25:  # another brand that weighs exactly the same
         twin = filling.products[int(rng.integers(len(filling.products)))].spec.weight_grams
     seed = int(rng.integers(*family_range(store_seed)))
-    family = draw_family(category, min(variants, most, left), seed, 1.0)
+    family = draw_family(category, min(variants, most, left), seed)
     if twin is not None and 0.75 < twin / family[0].spec.weight_grams < 1.35:
-        family = draw_family(category, len(family), seed, 1.0, twin)
+        family = draw_family(category, len(family), seed, twin)
     return family
 
 
@@ -191,7 +191,7 @@ def furnish(
 
 
 def weigh_lanes(fixtures: list[FixtureSpec], rng: np.random.Generator) -> tuple[ScaleSpec, ...]:
-    """Scales: mostly one a lane, on some fixtures one under several lanes; one fixture of some larger stores has none."""
+    """Scales: mostly one a lane, on some fixtures one under several; in some larger stores one fixture has none."""
     rate = float(rng.choice([10.0, 20.0, 20.0, 20.0]))
     scales: list[ScaleSpec] = []
     bare = int(rng.integers(len(fixtures))) if len(fixtures) >= 6 and rng.random() < 0.3 else -1

@@ -5,6 +5,7 @@ Lanes of all shelves are shown inside their fixture's footprint, one row a shelf
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -136,8 +137,9 @@ def view_cone(camera: Camera) -> Float:
     return np.asarray(hull, dtype=np.float64).reshape(-1, 2)
 
 
-def _draw_fixtures(drawing: Drawing, store: Store, lane_cameras: NDArray[np.int32], sheet: object) -> None:
-    assert callable(sheet)
+def _draw_fixtures(
+    drawing: Drawing, store: Store, lane_cameras: NDArray[np.int32], sheet: Callable[[ArrayLike], Float]
+) -> None:
     index = 0
     for fixture in store.spec.fixtures:
         pose, w, d = world_from_fixture(fixture), fixture.width_m, fixture.depth_m

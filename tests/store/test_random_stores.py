@@ -158,13 +158,13 @@ def test_families_of_stores_come_from_their_splits_range(monkeypatch: pytest.Mon
 
 
 def test_a_family_is_one_design_in_several_variants() -> None:
-    family = draw_family(CATEGORIES[0], 4, 12_345, 1.0)
+    family = draw_family(CATEGORIES[0], 4, 12_345)
     assert [drawn.variant for drawn in family] == [0, 1, 2, 3]
     assert len({drawn.spec.gtin for drawn in family}) == 4
     assert len({" ".join(drawn.spec.name.split()[:2]) for drawn in family}) == 1
     assert len({product_seed(drawn.family_seed, drawn.variant) for drawn in family}) == 4
-    assert draw_family(CATEGORIES[0], 4, 12_345, 1.0) == family
-    assert {drawn.spec.weight_grams for drawn in draw_family(CATEGORIES[0], 2, 99, 1.0, 321.0)} >= {321.0}
+    assert draw_family(CATEGORIES[0], 4, 12_345) == family
+    assert {drawn.spec.weight_grams for drawn in draw_family(CATEGORIES[0], 2, 99, 321.0)} >= {321.0}
 
 
 def test_open_store_says_what_is_possible(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from openaisle.cli.talk import Verb, progress, say, say_json, say_table, say_text
+from openaisle.cli.talk import Verb, figure, progress, say, say_json, say_table, say_text
 
 
 class Target(StrEnum):
@@ -90,7 +90,7 @@ def _say(figures: dict[str, object], json_file: Path | None, title: str) -> None
     if json_file is not None:
         _write(figures, json_file)
     if json_file != Path("-"):
-        say_table(title, ["figure", "value"], [[name, value] for name, value in figures.items()])
+        say_table(title, ["figure", "value"], [[name, figure(value)] for name, value in figures.items()])
 
 
 def _write(value: object, path: Path) -> None:

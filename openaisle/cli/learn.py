@@ -35,9 +35,7 @@ def train(
 def evaluate(
     model: Annotated[str, typer.Argument(help="small, rule, or a model folder.")] = "small",
     suite: Annotated[str, typer.Option(help="first, or the name or file of one scenario.")] = "first",
-    seeds: Annotated[
-        str, typer.Option(help="First:last + 1; validation: 800000 to 849999.")
-    ] = "800000:800004",
+    seeds: Annotated[str, typer.Option(help="First:last + 1; validation: 800000 to 849999.")] = "800000:800004",
     processes: Annotated[int, typer.Option(min=1, help="Shops played at once; changes no number.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:

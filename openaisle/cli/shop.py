@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from openaisle.cli.talk import Verb, progress, say, say_json, say_table
+from openaisle.cli.talk import Verb, figure, progress, say, say_json, say_table
 
 imports = typer.Typer(no_args_is_help=True, help="Make recordings from other formats.")
 
@@ -98,7 +98,7 @@ def receipts(
     predictor = load_predictor(model)
     with progress("writing receipts") as report:
         steps = run(opened.store, exports.sensed(opened), predictor, video=not no_video, scales=not no_scales)
-        document = receipts_document(exports.watched(steps, opened, report), recording.name, predictor.name)
+        document = receipts_document(exports.watched(steps, opened, report), recording.resolve().name, predictor.name)
     exports.write_document(document, opened, out, exports.Format(form))
     say(f"wrote {out}: {len(document.receipts)} receipts")
 
@@ -113,11 +113,14 @@ def score(
     from openaisle.recording.reader import open_recording
     from openaisle.view.exports import score_recording
 
-    result = score_recording(open_recording(recording), read_receipts(receipts)).to_json()
+    document = read_receipts(receipts)
+    result = score_recording(open_recording(recording), document).to_json()
+    if document.recording != recording.resolve().name:
+        say(f"note: {receipts} was written for a recording named {document.recording!r}")
     if as_json:
         say_json(result)
         return
-    rows = [[name, "–" if value is None else value] for name, value in result.items()]
+    rows = [[name, figure(value)] for name, value in result.items()]
     say_table(f"{receipts} against {recording}", ["metric", "value"], rows)
 
 

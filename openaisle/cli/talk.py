@@ -51,6 +51,15 @@ def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object
     Console(highlight=False, emoji=False).print(table)
 
 
+def figure(value: object) -> str:
+    """A number to read: three decimals, a dash for nothing measured, percentiles side by side."""
+    if isinstance(value, Mapping):
+        return "  ".join(f"{name} {figure(one)}" for name, one in value.items())
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "–" if value is None else str(value)
+
+
 @contextmanager
 def progress(title: str) -> Iterator[Progress]:
     """A bar on stderr while the block runs; on a pipe, a line when it begins."""

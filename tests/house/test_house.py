@@ -97,7 +97,7 @@ def test_third_party_imports_are_declared(source: Source) -> None:
 
 @everything
 def test_opens_with_a_caption(source: Source) -> None:
-    assert source.caption.endswith((".", "?")), f"{source.path}: the docstring's first line must be a one-sentence caption"
+    assert source.caption.endswith((".", "?")), f"{source.path}: its docstring must open with a one-sentence caption"
 
 
 @package

@@ -22,7 +22,7 @@ from openaisle.sim.source import SimulatedStore
 from openaisle.sim.stores import open_store
 from openaisle.store.store import Store
 
-STORE, SEED = "random:corner", 850_000
+STORE, SEED = "random:corner", 850_005  # 8 cameras, 145 products
 VISIT_EVERY_S = 20.0  # three to five people are inside at any time
 
 

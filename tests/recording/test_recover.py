@@ -47,7 +47,9 @@ def test_real_kills_lose_at_most_a_second(tmp_path: Path) -> None:
     assert report.kills == KILLS
     assert report.recovered_messages > 0
     assert report.lost_messages > 0, "the kills did hit writers at work"
-    assert report.worst_loss_s <= 1.0 + report.worst_stall_s
+    if report.worst_stall_s > 0.5:
+        pytest.skip(f"the machine gave a writer nothing for {report.worst_stall_s:.1f} s: no second can be timed")
+    assert report.worst_loss_s <= 1.0
 
 
 def test_cuts_at_random_bytes_keep_every_whole_chunk(whole: Path, tmp_path: Path) -> None:

@@ -1,0 +1,154 @@
+"""A tick as arrays: shapes for any number of anything, the right lanes, and padding that changes nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openaisle.tokens.catalogue import PICTURE_PX, picture_stack, unit_grams
+from openaisle.tokens.journey import (
+    BASKET_FEATURES,
+    BASKET_LANE_FEATURES,
+    EVENT_FEATURES,
+    KINDS,
+    LANE_FEATURES,
+    MAX_LANES,
+    PAIR_FEATURES,
+    SHOPPER_FEATURES,
+    Candidate,
+    LaneTable,
+    RecentEvent,
+    TickFeatures,
+    choose_lanes,
+    fit_features,
+    hands_in_lanes,
+    lane_table,
+    opening_distance,
+    tick_features,
+    without_scales,
+)
+from openaisle.tokens.padding import TICK_INPUTS, pad_ticks
+from openaisle.tokens.scales import scale_window
+from tests.tokens.corner import COLA, GRAMS, E, corner_store, quiet_rows, reaching, standing, with_step
+
+STORE = corner_store()
+TABLE = lane_table(STORE)
+LOOKS = np.eye(len(GRAMS), E, dtype=np.float32)
+FLOORS = ((3.0, 2.2), (1.0, 1.0), (2.6, 1.2))
+
+
+def features(shoppers: int = 2, step: float = -330.0, baskets: int = 1, events: int = 1) -> TickFeatures:
+    tracks = standing(*FLOORS[:shoppers])
+    if shoppers:
+        tracks = reaching(tracks, 0, STORE.lanes[0].front_m, slice(5, 9))
+    candidates = tuple(Candidate(i % 3, 1, 4.0, shopper=0 if shoppers else -1) for i in range(baskets))
+    recent = tuple(RecentEvent(1, 0, 0, 0, 1, 1.0 + i) for i in range(events))
+    window = scale_window(with_step(quiet_rows(), 0, step))
+    return tick_features(TABLE, window, tracks, candidates, recent, LOOKS)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 3), st.sampled_from([0.0, -330.0, 420.0]), st.integers(0, 4), st.integers(0, 3))
+def test_shapes_for_any_number_of_anything(shoppers: int, step: float, baskets: int, events: int) -> None:
+    f = features(shoppers, step, baskets, events)
+    lanes = len(f.lane)
+    assert lanes == (1 if step else 0)
+    assert f.lanes.shape == (lanes, LANE_FEATURES)
+    assert f.shoppers.shape == (shoppers, SHOPPER_FEATURES)
+    assert f.pairs.shape == (shoppers, lanes, PAIR_FEATURES)
+    assert f.baskets.shape == (baskets, BASKET_FEATURES)
+    assert f.basket_pairs.shape == (baskets, lanes, BASKET_LANE_FEATURES)
+    assert f.events.shape == (events, EVENT_FEATURES)
+    for values in vars(f).values():
+        assert values.dtype in (np.float32, np.int32)
+        assert np.isfinite(values).all()
+
+
+def test_lanes_whose_scale_steps_are_chosen() -> None:
+    window = scale_window(with_step(quiet_rows(), 1, 420.0))
+    assert choose_lanes(TABLE, window, distances_of(standing((1.0, 1.0)))).tolist() == [1]
+
+
+def test_a_quiet_scale_speaks_for_itself_and_a_bare_lane_needs_a_hand() -> None:
+    quiet = scale_window(quiet_rows())
+    for lane in STORE.lanes:
+        near = distances_of(reaching(standing((3.0, 2.0)), 0, lane.front_m, slice(5, 7)))
+        wanted = [lane.index] if lane.scale < 0 else []
+        assert choose_lanes(TABLE, quiet, near).tolist() == wanted
+        assert lane.index in choose_lanes(without_scales(TABLE), quiet, near)
+
+
+def test_no_more_lanes_than_fit_and_the_most_active_first() -> None:
+    many = 3 * MAX_LANES
+    table = LaneTable(
+        np.repeat(TABLE.rotation[:1], many, 0), np.repeat(TABLE.translation[:1], many, 0),
+        np.repeat(TABLE.size_m[:1], many, 0), np.repeat(TABLE.height_m[:1], many, 0), np.arange(many, dtype=np.int32),
+        np.ones(many, np.float32), np.zeros(many, np.int32), TABLE.unit_grams,
+    )  # fmt: skip
+    rows = quiet_rows(many)
+    for lane in range(many):
+        rows[lane] = with_step(rows[lane : lane + 1], 0, 20.0 + 5.0 * lane)[0]
+    distance = np.full((0, many, 12, 2), 0.0, np.float32)
+    chosen = choose_lanes(table, scale_window(rows), distance)
+    assert chosen.tolist() == list(range(many - MAX_LANES, many))
+
+
+def distances_of(tracks: object) -> np.ndarray:
+    return opening_distance(TABLE, hands_in_lanes(TABLE, tracks))  # type: ignore[arg-type]
+
+
+def test_a_hand_at_the_opening_is_at_no_distance() -> None:
+    for lane in STORE.lanes:
+        tracks = reaching(standing((1.0, 1.0)), 0, lane.front_m, slice(None))
+        distance = distances_of(tracks)[0, lane.index, :, 1]
+        assert distance == pytest.approx(0.0, abs=1e-5)
+        away = reaching(standing((1.0, 1.0)), 0, lane.front_m + 0.3 * lane.outward_m, slice(None))
+        assert distances_of(away)[0, lane.index, :, 1] == pytest.approx(0.3, abs=1e-5)
+
+
+def test_weight_fits_count_units() -> None:
+    steps = np.array([-330.0, 660.0, 100.0, -330.0], dtype=np.float32)
+    units = np.array([330.0, 330.0, 330.0, 0.0], dtype=np.float32)
+    count, misfit, known, _ = fit_features(steps, units).T
+    assert count == pytest.approx([-1, 2, 100 / 330, 0], abs=1e-5)
+    assert misfit == pytest.approx([0, 0, 1 - 100 / 330, 1], abs=1e-5)
+    assert known.tolist() == [1, 1, 1, 0]
+
+
+def test_what_lies_in_a_lane_nobody_looks_at_is_left_out() -> None:
+    window = scale_window(with_step(quiet_rows(), 0, -330.0))
+    lying = (Candidate(1, 1, 4.0, lane=0), Candidate(1, 1, 4.0, lane=1), Candidate(2, 1, 4.0, shopper=0))
+    f = tick_features(TABLE, window, standing((1.0, 1.0)), lying, (), LOOKS)
+    assert f.basket_lane.tolist() == [0, -1]
+    assert f.basket_shopper.tolist() == [-1, 0]
+
+
+def test_padding_leaves_every_tick_as_it_was() -> None:
+    small, large = features(1, 0.0, 0, 0), features(3, -330.0, 4, 3)
+    both, alone = pad_ticks([small, large]), pad_ticks([large])
+    assert tuple(both) == TICK_INPUTS
+    for name in TICK_INPUTS:
+        assert np.array_equal(both[name][1:], alone[name]), name
+    assert both["shopper_mask"].tolist() == [[True, False, False], [True] * 3]
+    for name in ("lane", "basket", "event"):
+        assert not both[f"{name}_mask"][0].any()
+    assert (both["basket_shopper"][0] == -1).all()
+    assert np.array_equal(both["shoppers"][0, :1], small.shoppers)
+
+
+def test_kinds_start_with_end() -> None:
+    assert KINDS[0] == "end"
+
+
+def test_the_catalogue_as_arrays() -> None:
+    stack = picture_stack(STORE)
+    assert stack.shape == (3, 2, PICTURE_PX, PICTURE_PX, 3)
+    assert (stack[1, 0] == 100).all()
+    assert (stack[1, 1] == 120).all()
+    assert unit_grams(STORE).tolist() == list(GRAMS.values())
+    front_only = {COLA: STORE.pictures[COLA][:1]}
+    fewer = picture_stack(type(STORE)(STORE.spec, STORE.products, STORE.planogram, front_only))
+    assert np.array_equal(fewer[0, 1], fewer[0, 0])  # a missing side repeats the front
+    assert (fewer[1:] == 255).all()

@@ -81,10 +81,15 @@ def standing(*floor_m: tuple[float, float]) -> TrackWindow:
     hands[..., :2], hands[..., 2] = floor[:, :, None], 0.8
     hands[..., 0] += np.array([-0.2, 0.2], f32)
     return TrackWindow(
-        floor, np.full((s, FRAMES), 0.05, f32), hands, np.full((s, FRAMES, 2), 0.05, f32),
-        np.zeros((s, FRAMES, 2), f32), np.full((s, FRAMES, ACTIVITIES), 1 / ACTIVITIES, f32), np.zeros((s, FRAMES, 2, E), f32),
-        np.ones((s, FRAMES), f32),
-    )  # fmt: skip
+        floor_m=floor,
+        floor_sd_m=np.full((s, FRAMES), 0.05, f32),
+        hands_m=hands,
+        hand_sd_m=np.full((s, FRAMES, 2), 0.05, f32),
+        held=np.zeros((s, FRAMES, 2), f32),
+        activity=np.full((s, FRAMES, ACTIVITIES), 1 / ACTIVITIES, f32),
+        product=np.zeros((s, FRAMES, 2, E), f32),
+        valid=np.ones((s, FRAMES), f32),
+    )
 
 
 def reaching(tracks: TrackWindow, shopper: int, point_m: NDArray[np.float64], frames: slice) -> TrackWindow:

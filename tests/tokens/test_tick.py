@@ -127,10 +127,9 @@ def test_every_message_is_told_once_in_its_own_second(drawn: list[tuple[str, int
     for tick in ticks:
         for event in tick.gates:
             assert tick.time_ns + AHEAD_NS <= event.time_ns < tick.sensed_ns
+    origin = ticks[0].time_ns + AHEAD_NS
     told = {(f.camera, f.time_ns) for tick in ticks for slot in tick.frames for f in slot}
-    slots = {
-        (m.camera, (m.time_ns - ticks[0].time_ns - AHEAD_NS) // SLOT_NS) for m in sent if isinstance(m, VideoFrame)
-    }
+    slots = {(m.camera, (m.time_ns - origin) // SLOT_NS) for m in sent if isinstance(m, VideoFrame)}
     assert len(told) == len(slots)
     weighed = sum(int((~np.isnan(tick.grams)).sum()) for tick in ticks)
     cells = {

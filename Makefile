@@ -14,7 +14,7 @@ ARGS ?=
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: $(VENV)/.runtime ## a simulated kiosk with shoppers, the shipped model live beside it, in the terminal (ARGS=--help)
+demo: $(VENV)/.compiled ## a simulated kiosk with shoppers, the shipped model live beside it, in the terminal (ARGS=--help)
 	$(BIN)/aisle demo $(ARGS)
 
 test: $(VENV)/.dev lint ## everything: lint, types and all tests (at most 12 minutes on 2 cores)
@@ -42,6 +42,11 @@ $(BIN)/python:
 
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e .
+	@touch $@
+
+# The renderer is compiled once, as part of the set-up; it would otherwise delay the first demo.
+$(VENV)/.compiled: $(VENV)/.runtime $(wildcard openaisle/sim/render/*.py)
+	$(BIN)/python -m openaisle.demo.warm
 	@touch $@
 
 # PyPI's Linux wheel of torch brings several GB of CUDA packages; the CPU build is much smaller:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from openaisle.messages import Activity, EventKind
 from openaisle.sim.body import Carrier, HandPose
 from openaisle.sim.moves import face, steps, wait
-from openaisle.sim.shopper import STEP_S, Grip, Script, Shopper
+from openaisle.sim.shopper import STEP_S, UPRIGHT, Grip, Posture, Script, Shopper
 from openaisle.sim.state import World
 
 Float = NDArray[np.float64]
@@ -97,7 +97,7 @@ def _to_carrier(world: World, me: Shopper, hand: int, pocket: bool) -> Generator
         return me.move_hand(hand, _stow_pose(me, hand, pocket), 0.55)
     gap = me.cart - me.position
     yield from face(me, float(np.arctan2(gap[1], gap[0])))
-    me.bend(0.45, 0.0, 0.0, 8)
+    me.bend(Posture(0.45, 0.0, 0.0), 8)
     return me.move_hand(hand, np.array([me.cart[0], me.cart[1], 0.68]), 0.55)
 
 
@@ -133,7 +133,7 @@ def fetch(world: World, me: Shopper, hand: int, units: list[int]) -> Script:
 
 def _away_from_carrier(me: Shopper, hand: int) -> Script:
     count = me.move_hand(hand, me.rest(hand), 0.5)
-    me.bend(0.0, 0.0, 0.0, count)
+    me.bend(UPRIGHT, count)
     me.look(0.0, 0.1)
     yield from steps(count // 2)
     me.doing = Activity.STAND

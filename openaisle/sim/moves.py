@@ -72,10 +72,10 @@ def walk_to(world: World, me: Shopper, goal: Float, patience_s: float = 15.0, cl
 
 
 def face(me: Shopper, heading: float) -> Script:
-    """Turn on the spot."""
+    """Stop and turn on the spot."""
     me.facing = heading
     for _ in range(30):
-        if abs((heading - me.heading + np.pi) % (2 * np.pi) - np.pi) < 0.06:
+        if abs((heading - me.heading + np.pi) % (2 * np.pi) - np.pi) < 0.06 and not me.velocity.any():
             break
         yield
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from openaisle.messages import Activity, EventKind
 from openaisle.sim.handling import grip_at, regrip, relative
 from openaisle.sim.moves import steps
-from openaisle.sim.shopper import STEP_NS, STEP_S, Grip, Script, Shopper
+from openaisle.sim.shopper import STEP_NS, STEP_S, UPRIGHT, Grip, Posture, Script, Shopper
 from openaisle.sim.state import World
 from openaisle.sim.stock import Lying
 
@@ -22,7 +22,8 @@ Float = NDArray[np.float64]
 Yes = Generator[None, None, bool]
 Units = Generator[None, None, list[int]]
 MARK_NS = 300_000_000  # an item's move is "take" or "return" for this long before and after
-NEAR_M = 0.045  # a hand this close to its target has got there
+LETTING_GO = (0.2, 0.5, 0.8, 0.95)  # share of a unit's mass on the shelf, step by step, before it rests there
+NEAR_M = 0.03  # a hand this close to its target has got there
 
 
 @dataclass(slots=True)
@@ -33,14 +34,19 @@ class Arm:
     lane: int
     before: Float
     target: Float
-    lean: float
-    twist: float
-    crouch: float
+    posture: Posture
+    # what happens `after` steps after the hand's arrival: the activity that is marked around it
+    event: Activity | None = None
+    after: int = 0
 
 
 def plan_arm(world: World, me: Shopper, hand: int, lane: int, target: Float) -> Arm | None:
     """How to get a hand to a point in a lane from here; None = out of reach."""
     posture = world.posture(me, hand, lane, target)
+    if me.busy[1 - hand] and me.could_reach(hand, target):
+        posture = me.posture_ahead  # two hands, one body
+    elif me.busy[1 - hand]:
+        posture = None
     if posture is None:
         return None
     front, size = world.fronts[lane], world.store.lanes[lane].size_m
@@ -48,31 +54,40 @@ def plan_arm(world: World, me: Shopper, hand: int, lane: int, target: Float) -> 
     lift = 0.13 if front.from_above else 0.02
     height = float(np.clip(local[2] + lift, 0.04, max(0.05, size[2] - 0.04)))
     before = world.stock.world(lane, float(local[0]), -front.setback_m - 0.06, height)
-    return Arm(hand, lane, before, target, posture.lean, posture.twist, posture.crouch)
+    return Arm(hand, lane, before, target, posture)
 
 
-def reach_in(world: World, me: Shopper, arm: Arm, hurry: float = 1.0) -> Script:
-    """Hand to the opening, then in; the body bends on the way."""
-    me.doing = Activity.REACH
+def reach_in(world: World, me: Shopper, arm: Arm, hurry: float = 1.0) -> Yes:
+    """Hand to the opening, then in; the body bends on the way. False: it did not get there."""
+    me.doing, me.busy[arm.hand] = Activity.REACH, True
     far = float(np.linalg.norm(arm.before - me.palm(arm.hand)))
     near = float(np.linalg.norm(arm.target - arm.before))
     first = float(np.clip(far / 1.3, 0.25, 0.9)) / hurry
     second = float(np.clip(near / 0.9, 0.15, 0.6)) / hurry
     count = me.move_hand(arm.hand, arm.before, first)
-    me.bend(arm.lean, arm.twist, arm.crouch, count + 2)
+    me.bend(arm.posture, count + 2)
     me.look(0.0, 0.35)
     yield from steps(count)
     me.hand_lane[arm.hand] = arm.lane
-    yield from steps(me.move_hand(arm.hand, arm.target, second) + 1)
+    left = me.move_hand(arm.hand, arm.target, second) + 1
+    if arm.event is not None:
+        time_ns = world.time_ns + (left + arm.after) * STEP_NS
+        me.marks.append((arm.event, time_ns - MARK_NS, time_ns + MARK_NS))
+    yield from steps(left)
+    arrived = bool(np.linalg.norm(me.palm(arm.hand) - arm.target) < NEAR_M)
+    if not arrived:
+        me.marks = [mark for mark in me.marks if mark[0] != arm.event]
+    return arrived
 
 
 def pull_back(world: World, me: Shopper, arm: Arm) -> Script:
     """Hand out through the opening, body upright, hand at rest."""
     near = float(np.linalg.norm(arm.target - arm.before))
-    yield from steps(me.move_hand(arm.hand, arm.before, float(np.clip(near / 0.9, 0.15, 0.6))))
-    count = me.move_hand(arm.hand, me.rest(arm.hand), 0.5 + arm.crouch + 0.25 * arm.lean)
-    if all(lane < 0 for n, lane in enumerate(me.hand_lane) if n != arm.hand):
-        me.bend(0.0, 0.0, 0.0, count + 2)
+    yield from steps(me.move_hand(arm.hand, arm.before, float(np.clip(near / 0.9, 0.2, 0.6))))
+    count = me.move_hand(arm.hand, me.rest(arm.hand), 0.5 + arm.posture.crouch + 0.25 * arm.posture.lean)
+    me.busy[arm.hand] = False
+    if not me.busy[1 - arm.hand]:
+        me.bend(UPRIGHT, count + 2)
     me.look(0.0, 0.1)
     yield from steps(count // 2)
     me.hand_lane[arm.hand] = -1
@@ -80,9 +95,13 @@ def pull_back(world: World, me: Shopper, arm: Arm) -> Script:
     yield from steps(count - count // 2)
 
 
+def _press_steps(seconds: float) -> int:
+    return max(3, round(seconds / STEP_S))
+
+
 def _press(world: World, me: Shopper, lane: int, seconds: float, lift_grams: float) -> Script:
     """A hand on things in a lane: pushes down or lifts a little; in the last steps it carries `lift_grams`."""
-    count = max(3, round(seconds / STEP_S))
+    count = _press_steps(seconds)
     strength = float(np.exp(me.rng.normal(3.6, 1.0))) * (1.0 if me.rng.random() < 0.75 else -0.4)
     wobble = me.rng.normal(0.0, 0.25, count)
     for k in range(count):
@@ -102,18 +121,15 @@ def take(world: World, me: Shopper, lane: int, product: int, count: int, hand: i
         return []
     units = [lying.item for lying in chosen]
     world.stock.reserved.update(units)
-    yield from reach_in(world, me, arm)
-    if np.linalg.norm(me.palm(hand) - arm.target) > NEAR_M:
+    dwell = float(np.clip(me.rng.lognormal(-1.0, 0.45), 0.2, 1.0)) / me.tempo
+    if me.rng.random() < world.scenario.hold:
+        dwell += float(me.rng.uniform(0.8, 4.0))
+    arm.event, arm.after = Activity.TAKE, _press_steps(dwell)
+    if not (yield from reach_in(world, me, arm)):
         world.stock.reserved.difference_update(units)
         yield from pull_back(world, me, arm)
         return []
     contact_ns = world.time_ns
-    dwell = float(np.clip(me.rng.lognormal(-1.0, 0.45), 0.2, 1.0)) / me.tempo
-    if me.rng.random() < world.scenario.hold:
-        dwell += float(me.rng.uniform(0.8, 4.0))
-    count = max(3, round(dwell / STEP_S))
-    leave_ns = contact_ns + count * STEP_NS
-    me.mark = (Activity.TAKE, leave_ns - MARK_NS, leave_ns + MARK_NS)
     mass = float(world.stock.items.mass_grams[units].sum())
     yield from _press(world, me, lane, dwell, mass)
     for n, lying in enumerate(chosen):
@@ -122,6 +138,7 @@ def take(world: World, me: Shopper, lane: int, product: int, count: int, hand: i
         me.holds[hand].append(grip_at(world, me, hand, lying.item, pose, n, len(chosen)))
     world.record(EventKind.TAKE, me, units, lane, hand, contact_ns)
     _maybe_bump(world, me, lane)
+    yield  # at the instant of the event the hand is where the units were
     yield from pull_back(world, me, arm)
     return units
 
@@ -152,15 +169,13 @@ def put(world: World, me: Shopper, lane: int, hand: int, units: list[int], neatl
         end = relative(world.stock.pose(lane, place), arm.target, final)
         end[1] += 0.03 * n
         regrip(grip, end, 0.7)
-    yield from reach_in(world, me, arm, hurry=0.9)
-    if np.linalg.norm(me.palm(hand) - arm.target) > NEAR_M:
+    arm.event, arm.after = Activity.RETURN, len(LETTING_GO)
+    if not (yield from reach_in(world, me, arm, hurry=0.9)):
         yield from pull_back(world, me, arm)
         return False
     contact_ns = world.time_ns
-    rest_ns = contact_ns + 4 * STEP_NS
-    me.mark = (Activity.RETURN, rest_ns - MARK_NS, rest_ns + MARK_NS)
     mass = float(world.stock.items.mass_grams[units].sum())
-    for share in (0.2, 0.5, 0.8, 0.95):  # the hand lets go bit by bit
+    for share in LETTING_GO:
         world.push_grams[lane] += mass * share
         yield
     done = _lay_down(world, me, lane, hand, grips, place, near_x, neatly)

@@ -36,6 +36,18 @@ class Grip:
     rate: float = 0.0  # progress per step
 
 
+@dataclass(frozen=True, slots=True)
+class Posture:
+    """How the trunk is held: lean forwards and twist (rad), how much lower the hips are (metres)."""
+
+    lean: float
+    twist: float
+    crouch: float
+
+
+UPRIGHT = Posture(0.0, 0.0, 0.0)
+
+
 @njit(cache=True)
 def held_pose(palm: Float, heading: float, a: Float, b: Float, progress: float, out: NDArray[np.float32]) -> None:
     """world_from_item [4, 4] of a gripped unit."""
@@ -75,9 +87,10 @@ class Shopper:
     in_door: bool = False  # walls do not hold people who are in a doorway
     claim: Float | None = None  # the place at a shelf this person is going to stand on
     doing: Activity = Activity.STAND
-    mark: tuple[Activity, int, int] | None = None  # an activity that holds from .. to (ns), above all others
+    marks: list[tuple[Activity, int, int]] = field(default_factory=list)  # take or return, from .. to (ns); above all
     holds: tuple[list[Grip], list[Grip]] = field(default_factory=lambda: ([], []))
     bag: list[int] = field(default_factory=list)
+    busy: list[bool] = field(default_factory=lambda: [False, False])  # hands that are reaching
     hand_lane: list[int] = field(default_factory=lambda: [-1, -1])  # lane a hand is sent to
     shelf: tuple[int, int] = (-1, -1)  # fixture and lane this person is busy with
     free_hands: bool = False  # lets go of the trolley
@@ -137,11 +150,25 @@ class Shopper:
         self._hand_rate[hand] = 1.0 / steps
         return steps
 
-    def bend(self, lean: float, twist: float, crouch: float, steps: int) -> None:
-        """Start a change of posture."""
+    def bend(self, posture: Posture, count: int) -> None:
+        """Start a change of posture that takes `count` steps."""
         self._posture[0] = self.stance[body.LEAN : body.CROUCH + 1]
-        self._posture[1] = lean, twist, crouch
-        self._posture_progress, self._posture_rate = 0.0, 1.0 / max(steps, 1)
+        self._posture[1] = posture.lean, posture.twist, posture.crouch
+        self._posture_progress, self._posture_rate = 0.0, 1.0 / max(count, 1)
+
+    @property
+    def posture_ahead(self) -> Posture:
+        """The posture the body has or is about to have."""
+        lean, twist, crouch = self._posture[1]
+        return Posture(float(lean), float(twist), float(crouch))
+
+    def could_reach(self, hand: int, target: Float) -> bool:
+        """Whether a hand gets to a world point in the posture the body is taking already."""
+        stance, hands, points = self.stance.copy(), self.hands.copy(), np.zeros((5, 3))
+        stance[body.LEAN : body.CROUCH + 1] = self._posture[1]
+        hands[hand, body.H_POSE], hands[hand, body.H_PROGRESS], hands[hand, body.H_TARGET :] = -1, 1.0, target
+        body.pose_body(self.build.dims, stance, hands, int(self.build.carrier), self.capsules.copy(), points)
+        return bool(np.linalg.norm(points[1 + hand] - target) < 0.01)
 
     def look(self, yaw: float, pitch: float) -> None:
         """Turn the head relative to the chest."""
@@ -212,8 +239,10 @@ class Shopper:
 
     def activity(self, time_ns: int) -> Activity:
         """The activity at an instant."""
-        if self.mark is not None and self.mark[1] <= time_ns <= self.mark[2]:
-            return self.mark[0]
+        self.marks = [mark for mark in self.marks if mark[2] >= time_ns]
+        for activity, start_ns, _ in self.marks:
+            if start_ns <= time_ns:
+                return activity
         if self.doing == Activity.STAND and np.hypot(self.velocity[0], self.velocity[1]) > 0.12:
             return Activity.WALK
         return self.doing

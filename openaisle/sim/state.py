@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from openaisle.messages import EventKind, GateEvent, TruthEvent, TruthReceipt
 from openaisle.sim import body
 from openaisle.sim.scenario import Scenario
-from openaisle.sim.shopper import STEP_NS, Shopper
+from openaisle.sim.shopper import STEP_NS, Posture, Shopper
 from openaisle.sim.stock import Stock
 from openaisle.sim.walking import Doorway, Ground
 from openaisle.store.store import Store
@@ -36,15 +36,6 @@ class LaneFront:
     top_m: float  # height of the fixture
     from_above: bool
     door: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Posture:
-    """Lean, twist and crouch that bring a hand to its target."""
-
-    lean: float
-    twist: float
-    crouch: float
 
 
 class World:
@@ -75,7 +66,8 @@ class World:
 
     def posture(self, me: Shopper, hand: int, lane: int, target: Float) -> Posture | None:
         """How a person who stands where he stands gets a hand to `target`; None = out of reach."""
-        return self._posture_at(me, me.position, me.heading, hand, lane, target)[0]
+        heading = me.heading if me.facing is None else me.facing
+        return self._posture_at(me, me.position, heading, hand, lane, target)[0]
 
     def _posture_at(
         self, me: Shopper, at: Float, heading: float, hand: int, lane: int, target: Float

@@ -21,7 +21,9 @@ PICTURE_PX = 64  # catalogue pictures are square
 WHITE_LEVEL = 250  # studio background; packaging stays below it so that it can be cut out
 ROUND_SHAPES = frozenset({"cylinder", "bottle", "can", "tub"})
 
-SYLLABLES = ("ba", "co", "da", "el", "fi", "go", "ka", "la", "mi", "no", "pa", "ri", "sol", "ta", "vi", "zu", "or", "un")
+SYLLABLES = (
+    "ba", "co", "da", "el", "fi", "go", "ka", "la", "mi", "no", "pa", "ri", "sol", "ta", "vi", "zu", "or", "un",
+)  # fmt: skip
 FLAVOURS = ("CLASSIC", "LEMON", "BERRY", "MINT", "CHILI", "HONEY", "COCOA", "APPLE", "NUT", "PEACH", "SALT", "VANILLA")
 FLAVOUR_HUES = (5, 28, 165, 75, 0, 20, 12, 45, 16, 10, 105, 25)  # OpenCV hue, 0-179
 
@@ -101,12 +103,21 @@ def family_style(family_seed: int) -> Style:
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([family_seed, 7])))
     hue = float(rng.uniform(0, 180))
     pale = rng.random() < 0.4
-    ground = hsv(hue, rng.uniform(5, 60) if pale else rng.uniform(110, 250), rng.uniform(190, 245) if pale else rng.uniform(70, 230))
+    ground = hsv(
+        hue,
+        rng.uniform(5, 60) if pale else rng.uniform(110, 250),
+        rng.uniform(190, 245) if pale else rng.uniform(70, 230),
+    )
     accent = hsv(hue + rng.choice([30, 60, 90, 120]), rng.uniform(120, 250), rng.uniform(120, 240))
     dark = sum(ground) < 330
     ink = (238, 236, 230) if dark else hsv(hue + 90, 120, 50)
     brand = "".join(rng.choice(SYLLABLES, size=rng.integers(2, 4))).upper()
-    fonts = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_SCRIPT_COMPLEX)
+    fonts = (
+        cv2.FONT_HERSHEY_SIMPLEX,
+        cv2.FONT_HERSHEY_DUPLEX,
+        cv2.FONT_HERSHEY_TRIPLEX,
+        cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
+    )
     return Style(ground, accent, ink, int(rng.integers(6)), int(rng.integers(5)), brand, int(fonts[rng.integers(4)]))
 
 

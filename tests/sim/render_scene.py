@@ -42,7 +42,8 @@ def person(number: int, x: float, y: float, heading: float, height: float = 1.75
     left = np.array([-ahead[1], ahead[0], 0.0])
 
     def at(forward: float, side: float, up: float) -> NDArray[np.float64]:
-        return np.array([x, y, 0.0]) + ahead * forward + left * side + np.array([0, 0, up * height / 1.75])
+        place = np.array([x, y, 0.0]) + ahead * forward + left * side + np.array([0, 0, up * height / 1.75])
+        return np.asarray(place, np.float64)
 
     rows = [
         (at(0, 0.1, 0.08), at(0, 0.1, 0.85), 0.075, Part.LEGS, TROUSERS, 0),
@@ -65,7 +66,9 @@ def person(number: int, x: float, y: float, heading: float, height: float = 1.75
     )  # fmt: skip
 
 
-def snapshot(store: Store, items: Items, people: tuple[Person, ...] = (), time_ns: int = 0, doors: float = 0.0) -> Snapshot:
+def snapshot(
+    store: Store, items: Items, people: tuple[Person, ...] = (), time_ns: int = 0, doors: float = 0.0
+) -> Snapshot:
     """The store at an instant; all doors equally open."""
     opening = np.full(len(store.spec.fixtures), doors, np.float32)
     return Snapshot(time_ns, people, items, np.zeros(0, np.float32), np.zeros(len(store.lanes)), opening, (), ())
@@ -76,7 +79,9 @@ def shop(seed: int = 7, people: int = 3) -> tuple[Store, Items, tuple[Person, ..
     store = generate_store("kiosk", seed)
     items = stock(store)
     middle = np.array(store.spec.floor_m).mean(axis=0)
-    crowd = tuple(person(i, middle[0] - 0.6 + 0.6 * i, middle[1] + 0.2 * i, 0.7 + 2.1 * i, 1.8 - 0.2 * i) for i in range(people))
+    crowd = tuple(
+        person(i, middle[0] - 0.6 + 0.6 * i, middle[1] + 0.2 * i, 0.7 + 2.1 * i, 1.8 - 0.2 * i) for i in range(people)
+    )
     for who in crowd[:2]:
         item = 5 + who.number
         items.world_from_item[item, :3, 3] = who.hands_m[1]

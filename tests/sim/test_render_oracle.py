@@ -65,7 +65,9 @@ def trace_people(people: tuple[Person, ...], origin: Float, direction: Float) ->
     return best, ids
 
 
-def truth(renderer: Renderer, camera: Camera, items: Items, people: tuple[Person, ...]) -> tuple[NDArray[np.int32], Float]:
+def truth(
+    renderer: Renderer, camera: Camera, items: Items, people: tuple[Person, ...]
+) -> tuple[NDArray[np.int32], Float]:
     """Ids and depth along z of a camera, from rays through its pixel centres."""
     u, v = np.meshgrid(np.arange(camera.width_px), np.arange(camera.height_px))
     origin, direction = camera.unproject(np.stack([u, v], axis=-1).reshape(-1, 2))

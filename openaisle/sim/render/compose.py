@@ -11,7 +11,7 @@ from openaisle.sim.render.eye import Eye
 from openaisle.sim.render.imaging import TILE, add_noise, blur_tiles, restore
 from openaisle.sim.render.jit import kernel
 from openaisle.sim.render.people import CAPSULE_CODE, Capsules, draw_capsules, shade_people
-from openaisle.sim.render.raster import NOTHING, Canvas, Objects, draw_object
+from openaisle.sim.render.raster import NOTHING, Canvas, Objects, draw_object, whole
 from openaisle.sim.render.rays import Rays
 from openaisle.sim.render.shade import Models, shade_window
 from openaisle.sim.render.shadow import ShadowMap, blob, darken
@@ -48,8 +48,7 @@ class Output(NamedTuple):
 def draw_moving(models: Models, actors: Actors, rays: Rays, still: Canvas, work: Canvas, scope: Scope) -> None:
     """Find the nearest of everything in the dirty tiles of the working canvas."""
     restore(scope.tiles, still, work, scope.tile)
-    height, width = work.depth.shape
-    everything = np.array([0, width - 1, 0, height - 1], np.int32)
+    everything = whole(rays)
     for o in range(len(actors.objects.template)):
         if actors.objects.box[o, 0] <= actors.objects.box[o, 1]:
             draw_object(models.meshes, actors.objects, o, rays, work, everything)

@@ -86,6 +86,16 @@ def blur(sharp: NDArray[np.uint8], out: NDArray[np.uint8], side: int, box: tuple
 
 
 @kernel
+def blur_boxes(boxes: NDArray[np.int32], sharp: NDArray[np.uint8], out: NDArray[np.uint8], side: int) -> None:
+    """Blur pixel boxes [n, 4] and the pixel around them that they reach."""
+    height, width = sharp.shape[:2]
+    for b in range(len(boxes)):
+        u0, u1 = max(int(boxes[b, 0]) - 1, 0), min(int(boxes[b, 1]) + 1, width - 1)
+        v0, v1 = max(int(boxes[b, 2]) - 1, 0), min(int(boxes[b, 3]) + 1, height - 1)
+        blur(sharp, out, side, (u0, u1, v0, v1))
+
+
+@kernel
 def blur_tiles(tiles: NDArray[np.bool_], sharp: NDArray[np.uint8], out: NDArray[np.uint8], side: int) -> None:
     """Blur all dirty tiles, runs of them at once."""
     height, width = sharp.shape[:2]
@@ -112,6 +122,13 @@ def downsample(fine: NDArray[np.uint8], out: NDArray[np.uint8], box: tuple[int, 
                 upper = np.int32(fine[2 * v, 2 * u, k]) + np.int32(fine[2 * v, 2 * u + 1, k])
                 lower = np.int32(fine[2 * v + 1, 2 * u, k]) + np.int32(fine[2 * v + 1, 2 * u + 1, k])
                 out[v, u, k] = np.uint8((upper + lower + np.int32(2)) >> np.int32(2))
+
+
+@kernel
+def downsample_boxes(boxes: NDArray[np.int32], fine: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """Downsample pixel boxes [n, 4] of out."""
+    for b in range(len(boxes)):
+        downsample(fine, out, (int(boxes[b, 0]), int(boxes[b, 1]), int(boxes[b, 2]), int(boxes[b, 3])))
 
 
 @kernel

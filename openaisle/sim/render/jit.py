@@ -15,18 +15,22 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import numba
+from numba.core import config
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
+SETTINGS: dict[str, object] = vars(config)  # numba's own; CACHE_DIR is read when a function is decorated
+
+
 def kernel(function: F) -> F:
     """Compile a function with numba; it keeps its Python type."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = cache_folder()
+    before = SETTINGS["CACHE_DIR"]
+    SETTINGS["CACHE_DIR"] = cache_folder()
     try:
         return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
     finally:
-        numba.config.CACHE_DIR = before
+        SETTINGS["CACHE_DIR"] = before
 
 
 @cache
@@ -37,8 +41,8 @@ def cache_folder() -> str:
     for source in sorted(room.glob("*.py")):
         digest.update(source.read_bytes())
     base = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "openaisle"
-    if numba.config.CACHE_DIR:
-        base = Path(numba.config.CACHE_DIR)
+    if SETTINGS["CACHE_DIR"]:
+        base = Path(str(SETTINGS["CACHE_DIR"]))
     elif os.access(room, os.W_OK):
         base = room / "__pycache__"
     return str(base / f"numba-{digest.hexdigest()[:12]}")

@@ -156,12 +156,22 @@ def place_moved(
 
 
 @kernel
+def place_moving(meshes: Meshes, objects: Objects, rays: Rays, wanted: Wanted, index: NDArray[np.int64]) -> None:
+    """Put objects that are drawn anew each time, `index` in the order of the scene, where they are now."""
+    first = len(wanted.fixed_shown)
+    for k in range(len(index)):
+        o = index[k]
+        pose = wanted.fixed_pose[o] if o < first else wanted.item_pose[o - first]
+        place_object(meshes, objects, k, rays, pose)
+
+
+@kernel
 def lane_light(shelving: Shelving, lane: int, pose: NDArray[np.float32]) -> float:
     """Ambient light at an item by how deep it stands in its lane."""
     m = shelving.lane_from_world[lane]
     inward = m[1, 0] * pose[0, 3] + m[1, 1] * pose[1, 3] + m[1, 2] * pose[2, 3] + m[1, 3]
     share = min(max(inward / shelving.depth[lane], 0.0), 1.0)
-    return shelving.light[lane, 0] * (1.0 - share) + shelving.light[lane, 1] * share
+    return float(shelving.light[lane, 0] * (1.0 - share) + shelving.light[lane, 1] * share)
 
 
 @kernel
@@ -181,9 +191,10 @@ def shade_windows(
 
 
 @kernel
-def write_ids(canvas: Canvas, ids: NDArray[np.int32], out: NDArray[np.int32], window: NDArray[np.int32]) -> None:
-    """Instance ids of a window; 0 where there is nothing."""
-    for v in range(window[2], window[3] + 1):
-        for u in range(window[0], window[1] + 1):
-            o = canvas.object[v, u]
-            out[v, u] = ids[o] if o >= 0 else 0
+def write_ids(canvas: Canvas, ids: NDArray[np.int32], out: NDArray[np.int32], boxes: NDArray[np.int32]) -> None:
+    """Instance ids of pixel boxes [n, 4]; 0 where there is nothing."""
+    for k in range(len(boxes)):
+        for v in range(boxes[k, 2], boxes[k, 3] + 1):
+            for u in range(boxes[k, 0], boxes[k, 1] + 1):
+                o = canvas.object[v, u]
+                out[v, u] = ids[o] if o >= 0 else 0

@@ -42,6 +42,33 @@ class Canvas(NamedTuple):
     rgb: NDArray[np.uint8]  # [H, W, 3]
 
 
+class Window(NamedTuple):
+    """A pixel box u0 u1 v0 v1, inclusive, and the range x0 x1 y0 y1 of its rays."""
+
+    box: NDArray[np.int32]  # [4]
+    span: NDArray[np.float64]  # [4]
+
+
+@kernel
+def window_of(rays: Rays, box: NDArray[np.int32]) -> Window:
+    """Window of a pixel box that is not empty."""
+    span = np.array([1e30, -1e30, 1e30, -1e30])
+    grid_x, grid_y = rays.x, rays.y
+    for v in range(box[2], box[3] + 1):
+        for u in range(box[0], box[1] + 1):
+            x, y = grid_x[v, u], grid_y[v, u]
+            span[0], span[1] = min(span[0], x), max(span[1], x)
+            span[2], span[3] = min(span[2], y), max(span[3], y)
+    return Window(box, span)
+
+
+@kernel
+def whole(rays: Rays) -> Window:
+    """Window of the whole picture."""
+    height, width = rays.x.shape
+    return Window(np.array([0, width - 1, 0, height - 1], np.int32), rays.limits[:4])
+
+
 def new_canvas(height: int, width: int) -> Canvas:
     """An empty canvas."""
     return Canvas(
@@ -53,10 +80,8 @@ def new_canvas(height: int, width: int) -> Canvas:
 
 
 @kernel
-def draw_object(
-    meshes: Meshes, objects: Objects, index: int, rays: Rays, canvas: Canvas, window: NDArray[np.int32]
-) -> None:
-    """Rasterise one object inside window (u0, u1, v0, v1 inclusive); faces seen from behind are skipped."""
+def draw_object(meshes: Meshes, objects: Objects, index: int, rays: Rays, canvas: Canvas, window: Window) -> None:
+    """Rasterise one object inside a window; faces seen from behind are skipped."""
     template, matrix = objects.template[index], objects.matrix[index]
     first, count = meshes.vertex_start[template], meshes.vertex_start[template + 1] - meshes.vertex_start[template]
     work, vertex, triangle = meshes.work, meshes.vertex, meshes.triangle
@@ -66,6 +91,7 @@ def draw_object(
             work[i, row] = matrix[row, 0] * px + matrix[row, 1] * py + matrix[row, 2] * pz + matrix[row, 3]
     # tuples of arrays are costly to touch in a loop: take the arrays out first
     grid_x, grid_y, out_depth, out_object, out_triangle = rays.x, rays.y, canvas.depth, canvas.object, canvas.triangle
+    box, span = window.box, window.span
     for t in range(meshes.triangle_start[template], meshes.triangle_start[template + 1]):
         a, b, c = triangle[t, 0], triangle[t, 1], triangle[t, 2]
         a0, a1, a2 = work[a, 0], work[a, 1], work[a, 2]
@@ -81,8 +107,10 @@ def draw_object(
         qx, qy, qz = c1 * a2 - c2 * a1, c2 * a0 - c0 * a2, c0 * a1 - c1 * a0
         rx, ry, rz = a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0
         x0, x1, y0, y1 = extent(work, a, b, c)
+        if x1 < span[0] or x0 > span[1] or y1 < span[2] or y0 > span[3]:
+            continue
         u0, u1, v0, v1 = bounds(rays, x0, x1, y0, y1)
-        u0, u1, v0, v1 = max(u0, window[0]), min(u1, window[1]), max(v0, window[2]), min(v1, window[3])
+        u0, u1, v0, v1 = max(u0, box[0]), min(u1, box[1]), max(v0, box[2]), min(v1, box[3])
         scale = -1.0 / volume  # makes the edge functions barycentric weights over depth
         e0x, e0y, e0z = np.float32(px * scale), np.float32(py * scale), np.float32(pz * scale)
         e1x, e1y, e1z = np.float32(qx * scale), np.float32(qy * scale), np.float32(qz * scale)
@@ -152,16 +180,20 @@ def place_object(meshes: Meshes, objects: Objects, o: int, rays: Rays, pose: NDA
 
 
 @kernel
-def draw_window(meshes: Meshes, objects: Objects, rays: Rays, canvas: Canvas, window: NDArray[np.int32]) -> None:
-    """Clear a window to black and draw every shown object whose pixel box meets it."""
-    for v in range(window[2], window[3] + 1):
-        for u in range(window[0], window[1] + 1):
-            canvas.depth[v, u] = np.inf
-            canvas.object[v, u] = NOTHING
-            canvas.triangle[v, u] = NOTHING
-            canvas.rgb[v, u, 0], canvas.rgb[v, u, 1], canvas.rgb[v, u, 2] = 0, 0, 0
-    box = objects.box
-    for o in range(len(objects.template)):
-        across = box[o, 0] <= window[1] and box[o, 1] >= window[0]
-        if objects.shown[o] and across and box[o, 2] <= window[3] and box[o, 3] >= window[2]:
+def draw_window(meshes: Meshes, objects: Objects, rays: Rays, canvas: Canvas, box: NDArray[np.int32]) -> None:
+    """Clear a pixel box to black and draw every shown object that meets it."""
+    depth, code, triangle, rgb = canvas.depth, canvas.object, canvas.triangle, canvas.rgb
+    for v in range(box[2], box[3] + 1):
+        for u in range(box[0], box[1] + 1):
+            depth[v, u], code[v, u], triangle[v, u] = np.inf, NOTHING, NOTHING
+            rgb[v, u, 0], rgb[v, u, 1], rgb[v, u, 2] = 0, 0, 0
+    window, boxes, shown = window_of(rays, box), objects.box, objects.shown
+    for o in range(len(shown)):
+        if (
+            shown[o]
+            and boxes[o, 0] <= box[1]
+            and boxes[o, 1] >= box[0]
+            and boxes[o, 2] <= box[3]
+            and boxes[o, 3] >= box[2]
+        ):
             draw_object(meshes, objects, o, rays, canvas, window)

@@ -19,10 +19,18 @@ from openaisle.sim.render.compose import (
     write_truth,
 )
 from openaisle.sim.render.eye import Eye, Look
-from openaisle.sim.render.imaging import TILE, blur, downsample, downsample_tiles, mark, noise_key, noise_table
-from openaisle.sim.render.layer import Layer, Shelving, Wanted, grow_layer, mend, new_layer, write_ids
+from openaisle.sim.render.imaging import (
+    TILE,
+    blur_boxes,
+    downsample_boxes,
+    downsample_tiles,
+    mark,
+    noise_key,
+    noise_table,
+)
+from openaisle.sim.render.layer import Layer, Shelving, Wanted, grow_layer, mend, new_layer, place_moving, write_ids
 from openaisle.sim.render.people import Capsules, gather, to_camera
-from openaisle.sim.render.raster import Canvas, new_canvas, place_object
+from openaisle.sim.render.raster import Canvas, new_canvas
 from openaisle.sim.render.rays import Rays, camera_rays
 from openaisle.sim.render.scene import Scene, add_items, build_scene, lane_lights
 from openaisle.sim.render.shadow import aim, blob_boxes, cast, new_map, shadow_boxes
@@ -173,17 +181,13 @@ class Renderer:
     def mend(self, view: View, wanted: Wanted) -> None:
         """Bring the still picture up to date."""
         boxes = mend(view.layer, self.scene.models, self.shelving, wanted, None if self.fine else self.no_shadows)
-        for box in boxes:
-            write_ids(view.layer.canvas, self.scene.id, view.ids, box)
+        write_ids(view.layer.canvas, self.scene.id, view.ids, boxes)
         rgb = view.layer.canvas.rgb
-        height, width = view.ids.shape
         if view.fine is not None:
-            boxes = mend(view.fine, self.scene.models, self.shelving, wanted, self.no_shadows) // 2
-            for u0, u1, v0, v1 in boxes:
-                downsample(view.fine.canvas.rgb, rgb, (u0, u1, v0, v1))
-        for u0, u1, v0, v1 in boxes:
-            box = (max(u0 - 1, 0), min(u1 + 1, width - 1), max(v0 - 1, 0), min(v1 + 1, height - 1))
-            blur(rgb, view.blurred, view.sensor.blur_side, box)
+            finer = mend(view.fine, self.scene.models, self.shelving, wanted, self.no_shadows) // 2
+            boxes = np.concatenate([boxes, finer])
+            downsample_boxes(boxes, view.fine.canvas.rgb, rgb)
+        blur_boxes(boxes, rgb, view.blurred, view.sensor.blur_side)
 
     def actors(
         self, rays: Rays, people: Capsules, floor: NDArray[np.float64], moving: tuple[NDArray[np.int64], Wanted]
@@ -191,15 +195,7 @@ class Renderer:
         """What moves, as seen along these rays."""
         index, wanted = moving
         objects = self.scene.objects(index)
-        for k, o in enumerate(index):
-            item = o - self.scene.first_item
-            place_object(
-                self.scene.models.meshes,
-                objects,
-                k,
-                rays,
-                wanted.item_pose[item] if item >= 0 else wanted.fixed_pose[o],
-            )
+        place_moving(self.scene.models.meshes, objects, rays, wanted, index)
         capsules = people._replace(row=np.empty_like(people.row), box=np.empty_like(people.box))
         to_camera(capsules, rays)
         return Actors(objects, capsules, floor, blob_boxes(floor, rays))

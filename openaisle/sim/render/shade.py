@@ -143,7 +143,7 @@ def area_share(a: Point, b: Point, c: Point) -> float:
     area = np.sqrt(nx * nx + ny * ny + nz * nz)
     distance = np.sqrt(a[0] * a[0] + a[1] * a[1] + a[2] * a[2])
     tilt = abs(a[0] * nx + a[1] * ny + a[2] * nz) / (area * distance + 1e-12)
-    return area * np.sqrt(max(tilt, 0.05))
+    return float(area * np.sqrt(max(tilt, 0.05)))
 
 
 @kernel

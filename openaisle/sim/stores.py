@@ -16,6 +16,7 @@ from openaisle.sim.stores_cameras import place_cameras
 from openaisle.sim.stores_layout import PAINTS, PLANS, Layout, Plan, StoreKind, draw_layout
 from openaisle.sim.stores_products import Drawn, product_seed
 from openaisle.sim.stores_shelves import Filling, fill, furnish, surfaces, weigh_lanes
+from openaisle.store.coverage import coverage
 from openaisle.store.load import load_store
 from openaisle.store.schema import FixtureSpec, PromotionSpec, StoreSpec
 from openaisle.store.store import Store
@@ -24,6 +25,7 @@ from openaisle.store.walk import reachable_lanes
 KINDS: tuple[StoreKind, ...] = get_args(StoreKind)
 ATTEMPTS = 200
 AISLE_M = 0.9  # every lane can be reached through aisles of this width
+FLOOR_SAMPLES_M = 1.0  # only lanes matter where this is used
 # currency, time zone, prices contain tax, tax classes
 PLACES = (
     ("EUR", "Europe/Berlin", True, {"standard": 0.19, "reduced": 0.07}),
@@ -76,8 +78,10 @@ def _attempt(plan: Plan, seed: int, rng: np.random.Generator) -> Store | None:
         return None
     count = int(rng.integers(plan.cameras[0], plan.cameras[1] + 1))
     cameras = place_cameras(layout, fixtures, bare.lanes, count, rng)
-    spec = bare.spec.model_copy(update={"cameras": cameras})
-    return Store(spec, bare.products, bare.planogram, _pictures(filling.products))
+    seen = Store(bare.spec.model_copy(update={"cameras": cameras}), bare.products, bare.planogram)
+    if not (coverage(seen, FLOOR_SAMPLES_M).lane_cameras > 0).all():
+        return None
+    return Store(seen.spec, seen.products, seen.planogram, _pictures(filling.products))
 
 
 def _assemble(

@@ -95,7 +95,25 @@ def place_cameras(
         best = int(np.argmax(gain))
         chosen.append(best)
         times += seen[best]
+    chosen = _cover_all_lanes(chosen, seen[:, : len(lanes)], at, apart)
     return tuple(specs[index].model_copy(update={"id": f"cam{n + 1}"}) for n, index in enumerate(chosen))
+
+
+def _cover_all_lanes(chosen: list[int], sees_lane: NDArray[np.bool_], at: Float, apart: float) -> list[int]:
+    """Swap single cameras, best swap first, while that lets more lanes be seen at all (sees_lane [cameras, lanes])."""
+    chosen = list(chosen)
+    while True:
+        covered = int(sees_lane[chosen].any(axis=0).sum())
+        best = (covered, -1, -1)
+        for place in range(len(chosen)):
+            others = chosen[:place] + chosen[place + 1 :]
+            far = np.linalg.norm(at[:, None] - at[others], axis=2).min(axis=1, initial=np.inf) >= apart
+            counts = np.where(far, (sees_lane | sees_lane[others].any(axis=0)).sum(axis=1), 0)
+            if int(counts.max()) > best[0]:
+                best = (int(counts.max()), place, int(counts.argmax()))
+        if best[1] < 0 or covered == sees_lane.shape[1]:
+            return chosen
+        chosen[best[1]] = best[2]
 
 
 def _visibility(

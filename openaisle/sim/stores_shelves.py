@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openaisle.sim.stores_layout import Plan, Slot, place
 from openaisle.sim.stores_products import CATEGORIES, Category, Drawn, Size, draw_family, family_range
@@ -155,10 +156,10 @@ def _lay_out(plan: Plan, surface: Surface, row: list[Drawn], filling: Filling, r
     """Lane widths, facings and capacities for one shelf."""
     needs = np.array([max(drawn.spec.width_mm / 1000 + GAP_M, MIN_LANE_M) for drawn in row])
     stretch = min(surface.width_m / float(needs.sum()) * float(rng.uniform(0.8, 1.0)), float(rng.uniform(1.3, 3.5)))
-    widths = np.floor(needs * max(stretch, 1.0) * 1000) / 1000
+    widths = _whole_mm(needs * max(stretch, 1.0))
     # What is left over becomes gaps, most of them small.
     gaps = rng.dirichlet(np.full(len(row) + 1, 0.3)) * max(surface.width_m - float(widths.sum()) - 0.002, 0.0)
-    starts = np.floor((np.cumsum(gaps[:-1]) + np.cumsum(widths) - widths) * 1000) / 1000
+    starts = _whole_mm(np.cumsum(gaps[:-1]) + np.cumsum(widths) - widths)
     lanes = []
     for n, (drawn, start, width) in enumerate(zip(row, starts, widths, strict=True)):
         lane = LaneSpec(id=f"l{n + 1}", x_m=float(start), width_m=float(width))
@@ -175,6 +176,11 @@ def _lay_out(plan: Plan, surface: Surface, row: list[Drawn], filling: Filling, r
         depth_m=surface.depth_m, clearance_m=surface.clearance_m, lanes=tuple(lanes),
     )  # fmt: skip
     filling.shelves.setdefault(surface.fixture, []).append(shelf)
+
+
+def _whole_mm(metres: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rounded down to millimetres; a whole number of them stays what it is, whatever its float looks like."""
+    return np.asarray(np.floor(metres * 1000 + 1e-6) / 1000)
 
 
 def furnish(

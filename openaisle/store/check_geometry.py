@@ -13,7 +13,7 @@ from openaisle.store.store import camera_from_spec, world_from_fixture
 from openaisle.store.validate import Fault
 from openaisle.store.yaml_file import Place
 
-SLACK_M = 0.001  # rounding in files
+SLACK_M = 0.0015  # rounding in files
 OVERLAP_M = 0.03  # fixtures are measured by hand: they may seem to overlap this much
 CAMERA_MARGIN_M = 1.0  # cameras may hang a little outside the floor, on its walls
 GATE_MARGIN_M = 0.5

@@ -193,11 +193,13 @@ class Simulation:
         carrier = Carrier(int(rng.choice(4, p=weights / weights.sum())))
         if arrival.child or arrival.staff:
             carrier = Carrier.TROLLEY if arrival.staff else Carrier.NOTHING
+        build = draw_build(rng, arrival.child, arrival.staff, carrier)
         heading = float(np.arctan2(door.inward[1], door.inward[0]))
         tempo = float(np.clip(rng.lognormal(0.0, 0.18), 0.65, 1.5))
+        place = door.outside + door.along * door.aside_m(rng, build.radius_m)
         return Shopper(
             number, f"s{self.seed:06d}-{number:03d}", arrival.visit, arrival.group, arrival.staff,
-            draw_build(rng, arrival.child, arrival.staff, carrier), rng, tempo, door.outside.copy(), heading,
+            build, rng, tempo, place, heading,
         )  # fmt: skip
 
     def _walk(self) -> None:
@@ -226,8 +228,10 @@ class Simulation:
                 aim = np.asarray(ground.next_point(me.way, me.position)) - me.position
                 if not np.any(aim):
                     aim = gap
-            pace = min(me.build.pace_m_s, 2.2 * far + 0.05)
-            want = aim / (np.hypot(aim[0], aim[1]) + 1e-9) * pace
+            me.stray()
+            pace = min(me.build.pace_m_s * me.vigour, 2.2 * far + 0.05)
+            turn = np.arctan2(aim[1], aim[0]) + me.swerve * min(1.0, far)
+            want = pace * np.array([np.cos(turn), np.sin(turn)])
             around = self._with_trolleys(me, others)
             want = np.asarray(walking.steer(disc, want, around, ground.rects, ground.floor, walls))
         change = want - me.velocity

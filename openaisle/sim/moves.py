@@ -83,9 +83,10 @@ def face(me: Shopper, heading: float) -> Script:
 def come_in(world: World, me: Shopper, patience_s: float = 60.0) -> Script:
     """Through the entry; its doorway was booked when this person appeared outside."""
     door = next(d for d in world.entries if d.user == me.number)
-    me.in_door, me.goal, me.way = True, door.inside, None
+    inside = door.inside + door.along * float((me.position - door.outside) @ door.along)
+    me.in_door, me.goal, me.way = True, inside, None
     for step in range(round(patience_s / STEP_S)):
-        there = step % 20 == 0 or np.hypot(*(door.inside - me.position)) < 0.15
+        there = step % 20 == 0 or np.hypot(*(inside - me.position)) < 0.15
         if there and door.depth(me.position) > me.build.radius_m + 0.08:
             break
         yield
@@ -117,7 +118,7 @@ def go_out(world: World, me: Shopper) -> Script:
     yield from walk_to(world, me, door.inside, patience_s=20.0, close_m=0.12)
     while np.hypot(*(door.inside - me.position)) > 0.4:
         yield from walk_to(world, me, door.inside, patience_s=8.0, close_m=0.12)
-    me.in_door, me.goal, me.way = True, door.outside, None
+    me.in_door, me.goal, me.way = True, door.outside + door.along * door.aside_m(me.rng, me.build.radius_m), None
     while door.depth(me.position) > -0.4:
         yield
     door.user = -1

@@ -84,6 +84,8 @@ class Shopper:
     goal: Float | None = None  # where to walk
     way: Float | None = None  # distance field to the goal; None = straight on
     facing: float | None = None  # where to turn when standing
+    swerve: float = 0.0  # rad, how far from the straight way this person strays just now
+    vigour: float = 1.0  # share of the usual pace
     in_door: bool = False  # walls do not hold people who are in a doorway
     claim: Float | None = None  # the place at a shelf this person is going to stand on
     doing: Activity = Activity.STAND
@@ -123,6 +125,12 @@ class Shopper:
         self._draw()
 
     # --- hands and posture ---------------------------------------------------------------------------------
+
+    def stray(self) -> None:
+        """Nobody walks on rails: direction and pace wander slowly."""
+        noise = self.rng.standard_normal(2)
+        self.swerve = 0.97 * self.swerve + 0.05 * float(noise[0])  # about 0.2 rad, over 1.5 s
+        self.vigour = float(np.clip(1.0 + 0.98 * (self.vigour - 1.0) + 0.03 * float(noise[1]), 0.6, 1.3))
 
     def rest(self, hand: int) -> HandPose:
         """Where a hand goes that has nothing to do."""

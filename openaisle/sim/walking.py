@@ -297,6 +297,11 @@ class Doorway:
         self.inside = self.middle + 0.6 * self.inward
         self.user = -1  # number of the person who is passing, -1 = free
 
+    def aside_m(self, rng: np.random.Generator, radius_m: float) -> float:
+        """How far from the middle of the gate somebody walks through it."""
+        room = max(0.0, self.width_m / 2 - radius_m - 0.05)
+        return float(rng.uniform(-room, room))
+
     def depth(self, point: Float) -> float:
         """Signed distance in metres past the gate's line, positive inside."""
         return float((point - self.middle) @ self.inward)

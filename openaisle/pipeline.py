@@ -390,7 +390,7 @@ def charge(
     for i, event in enumerate(events):
         entry = ledger_event(state, tick, (i, event), setup)
         state = replace(state, ledger=state.ledger.append(entry))
-        for visit in entry.visits():
+        for visit in sorted(entry.visits()):  # a set's order differs between processes
             receipt = charged(state, visit, tick.time_ns, setup.store)
             updates.append(ReceiptUpdate(visit, update_of(entry, visit, tick.sensed_ns), receipt))
     return state, tuple(updates)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 
 import numpy as np
 import pytest
@@ -103,3 +104,11 @@ def test_neighbours_reach_at_the_same_time() -> None:
             busy = [{STORE.lanes[lane].fixture for lane in p.hand_lane if lane >= 0} for p in snapshot.people]
             both += any(a & b for n, a in enumerate(busy) for b in busy[:n])
     assert both * 0.05 > 3.0, "seconds with two people's hands in one fixture, in three scenarios"
+
+
+def test_it_is_fast_enough_to_train_on() -> None:
+    scenario = load_scenario("neighbours").model_copy(update={"shoppers": (3, 3)})
+    steps = sum(1 for _ in Simulation(STORE, scenario, 8).steps())  # compiles what is not compiled yet
+    before = time.process_time()
+    assert sum(1 for _ in Simulation(STORE, scenario, 8).steps()) == steps
+    assert steps * 0.05 / (time.process_time() - before) > 50, "times real time; about 190 on a free core"

@@ -10,10 +10,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.tokens.journey import ACTIVITIES, LaneTable, TickFeatures, TrackWindow
+from openaisle.tokens.journey import ACTIVITIES, KINDS, LaneTable, TickFeatures, TrackWindow
 from openaisle.tokens.padding import TICK_INPUTS, pad_ticks
 from openaisle.tokens.scales import ScaleWindow
 
+HAND_OVER = KINDS.index("hand_over")
 LOOK_BATCHES = 4  # images are sorted by token count and padded in this many groups
 VOTE_NAMES = (
     "person", "floor_mean", "floor_information", "hand_mean", "hand_information", "head_mean", "head_information",
@@ -183,24 +184,28 @@ class GraphPredictor(ABC):
         kind, lane, shopper, product, quantity, receiver, sure = self.call("write", {n: arrays[n] for n in TICK_INPUTS})
         events: list[WrittenEvent] = []
         told: set[tuple[int, int, int, int]] = set()  # a tick names each event once, with all its units
-        lanes = arrays["lanes"].shape[1]
+        places, products = pointed_at(view.features, (arrays["lanes"].shape[1], arrays["baskets"].shape[1]))
         for x in range(len(kind)):
             if kind[x] == 0:
                 break
-            at = int(view.features.lane[lane[x]]) if kind[x] != 3 else -1
-            named = int(
-                view.features.lane_product[product[x]]
-                if product[x] < lanes
-                else view.features.basket_product[product[x] - lanes]
-            )
+            over = int(kind[x]) == HAND_OVER
+            at, named = -1 if over else int(places[lane[x]]), int(products[product[x]])
             key = (int(kind[x]), at, int(shopper[x]), named)
-            if named >= 0 and key not in told:
-                told.add(key)
-                to = int(receiver[x]) if kind[x] == 3 else -1
-                events.append(
-                    WrittenEvent(int(kind[x]), at, int(shopper[x]), named, int(quantity[x]) + 1, to, float(sure[x]))
-                )
+            if named < 0 or (at < 0 and not over) or key in told:
+                continue  # where nothing is to point at, the pointer still points
+            told.add(key)
+            to, chance = int(receiver[x]) if over else -1, min(1.0, float(sure[x]))
+            events.append(WrittenEvent(int(kind[x]), at, int(shopper[x]), named, int(quantity[x]) + 1, to, chance))
         return events
+
+
+def pointed_at(features: TickFeatures, padded: tuple[int, int]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """What the decoder's pointers mean, -1 = nothing: store lanes [L], products [L + K], for padded sizes L and K."""
+    lanes, baskets = padded
+    places, products = np.full(lanes, -1, dtype=np.int32), np.full(lanes + baskets, -1, dtype=np.int32)
+    places[: len(features.lane)], products[: len(features.lane)] = features.lane, features.lane_product
+    products[lanes : lanes + len(features.basket_product)] = features.basket_product
+    return places, products
 
 
 def vote_shapes(appearance: int, product: int) -> dict[str, tuple[int, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +15,20 @@ from openaisle.predictor import Arrays, GraphPredictor, Predictor
 
 WEIGHTS = Path(__file__).parent / "weights"
 GRAPHS = ("pictures", "look", "remember", "write")
+FIX = "name a shipped model (small, rule) or a folder written by `aisle export`"
 
 
 class OnnxPredictor(GraphPredictor):
     """A model folder on ONNX Runtime."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
-        config = read_model(folder)["config"]
-        assert isinstance(config, dict)
-        super().__init__(str(config["name"]), (int(config["appearance_width"]), int(config["product_width"])))
+        super().__init__(*read_sizes(folder))
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        provider = ["CPUExecutionProvider"]
-        self.graphs = {
-            name: ort.InferenceSession(str(folder / f"{name}.onnx"), options, providers=provider) for name in GRAPHS
-        }
+        provider = ("CPUExecutionProvider",)
+        self.graphs = {name: read_graph(folder / f"{name}.onnx", options, provider) for name in GRAPHS}
         # inputs that a graph does not use are pruned from it
         self.inputs = {name: {i.name for i in graph.get_inputs()} for name, graph in self.graphs.items()}
 
@@ -41,18 +39,35 @@ class OnnxPredictor(GraphPredictor):
         return values
 
 
+def read_graph(path: Path, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
+    """One graph, ready to run; raises ModelError when the file is not one."""
+    try:
+        return ort.InferenceSession(str(path), options, providers=list(providers))
+    except Exception as error:  # ONNX Runtime's errors have no common base of their own
+        raise ModelError([Problem(str(path), "file", f"is not a usable graph ({error})", FIX)]) from error
+
+
+def read_sizes(folder: Path) -> tuple[str, tuple[int, int]]:
+    """Name of the network, and the widths of its appearance and product vectors."""
+    config = read_model(folder).get("config")
+    try:
+        assert isinstance(config, dict)
+        return str(config["name"]), (int(config["appearance_width"]), int(config["product_width"]))
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise ModelError([Problem(str(folder / "model.json"), "config", "does not tell the sizes", FIX)]) from error
+
+
 def read_model(folder: Path) -> dict[str, object]:
     """model.json of a model folder; raises ModelError naming what is missing or of another version."""
     path = folder / "model.json"
-    fix = "name a shipped model (small, rule) or a folder written by `aisle export`"
     try:
         document: dict[str, object] = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise ModelError([Problem(str(path), "file", f"cannot be read ({error})", fix)]) from error
+        raise ModelError([Problem(str(path), "file", f"cannot be read ({error})", FIX)]) from error
     missing = [f"{name}.onnx" for name in GRAPHS if not (folder / f"{name}.onnx").exists()]
     if document.get("version") != 1 or missing:
         raise ModelError(
-            [Problem(str(folder), ", ".join(missing) or "version", "is not a complete model of this version", fix)]
+            [Problem(str(folder), ", ".join(missing) or "version", "is not a complete model of this version", FIX)]
         )
     return document
 

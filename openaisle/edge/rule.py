@@ -16,6 +16,8 @@ from openaisle.tokens.scales import PAST_S, RATE_HZ, TICK_S
 FIRST, LAST = int(PAST_S * RATE_HZ), int((PAST_S + TICK_S) * RATE_HZ)
 SETTLE = RATE_HZ // 2  # a level is the median over half a second
 MIN_SHARE = 0.5  # of a unit's mass: smaller steps are noise, drift or a neighbour's cross-talk
+MIN_NOISES = 4.0  # smaller steps are the scale's own noise
+REACH_M = 1.2  # nobody takes from a lane that is farther than this from where he stands
 
 
 class RulePredictor:
@@ -51,7 +53,12 @@ class RulePredictor:
             step, sample = strongest_step(view.window.delta_grams[scale])
             if not FIRST <= sample < LAST:
                 continue
-            event = explain(view, np.flatnonzero(view.table.scale == scale), (step, sample), distance)
+            event = explain(
+                view,
+                np.flatnonzero(view.table.scale == scale),
+                (step, sample, float(np.median(view.window.delta_grams[scale][sample : sample + SETTLE]))),
+                distance,
+            )
             if event is not None:
                 events.append(event)
         return events
@@ -60,7 +67,7 @@ class RulePredictor:
 def strongest_step(delta: Float32) -> tuple[float, int]:
     """The largest difference between the medians after and before a sample, and that sample."""
     best, at = 0.0, -1
-    for sample in range(SETTLE, len(delta) - SETTLE):
+    for sample in range(SETTLE, len(delta) - SETTLE + 1):  # with LAST: a border step is one tick's
         step = float(np.median(delta[sample : sample + SETTLE]) - np.median(delta[sample - SETTLE : sample]))
         if abs(step) > abs(best):
             best, at = step, sample
@@ -68,7 +75,7 @@ def strongest_step(delta: Float32) -> tuple[float, int]:
 
 
 def explain(
-    view: TickView, lanes: NDArray[np.int64], step: tuple[float, int], distance: Float32
+    view: TickView, lanes: NDArray[np.int64], step: tuple[float, int, float], distance: Float32
 ) -> WrittenEvent | None:
     """Who (nearest hand), which lane (nearest to that hand), how many (rounded), or None."""
     frame = int(np.clip(step[1] * FRAMES // (FRAMES * RATE_HZ // 5), 0, FRAMES - 1))
@@ -77,7 +84,27 @@ def explain(
     lane = int(lanes[column])
     product = int(view.table.product[lane])
     unit = float(view.table.unit_grams[product]) if product >= 0 else 0.0
-    if unit <= 0 or abs(step[0]) < max(MIN_SHARE * unit, 3.0):
+    scale = int(view.table.scale[lane])
+    away = body_distance(view, lane)[int(shopper)]
+    if unit <= 0 or away > REACH_M:
         return None
+    # A pressing hand passes, a unit stays away: the step must hold against the last quiet level, now and at the end.
+    after = step[2] + float(view.window.start_grams[scale])
+    steps = (step[0], after, float(view.window.step_grams[scale]))
+    least = min(steps, key=abs)
+    if min(steps) * max(steps) <= 0 or abs(least) < max(
+        MIN_SHARE * unit, MIN_NOISES * float(view.window.noise_grams[scale]), 3.0
+    ):
+        return None
+    step = (least, step[1], step[2])
     kind = KINDS.index("take" if step[0] < 0 else "return")
     return WrittenEvent(kind, lane, int(shopper), product, max(1, round(abs(step[0]) / unit)), -1, 0.9)
+
+
+def body_distance(view: TickView, lane: int) -> Float32:
+    """Metres [S] on the floor between the middle of a lane's front and where each shopper comes nearest to it."""
+    table = view.table
+    local = np.einsum("ij,sfj->sfi", table.rotation[lane][:2, :2], view.tracks.floor_m) + table.translation[lane, :2]
+    local[..., 0] -= table.size_m[lane, 0] / 2
+    away = np.where(view.tracks.valid > 0, np.linalg.norm(local, axis=-1), np.inf)
+    return np.asarray(away.min(-1), dtype=np.float32)

@@ -16,8 +16,6 @@ from openaisle.sim.render.rays import Rays
 from openaisle.sim.render.shade import Models, shade_window
 from openaisle.sim.render.shadow import ShadowMap, blob, darken
 
-ZERO, FAR = np.float32(0.0), np.float32(np.inf)
-
 
 class Actors(NamedTuple):
     """What moves, as one eye sees it."""
@@ -76,15 +74,10 @@ def shade_moving(models: Models, actors: Actors, eye: Eye, work: Canvas, scope: 
 
 
 @kernel
-def write_truth(actors: Actors, still: Canvas, work: Canvas, scope: Scope, out: Output) -> None:
-    """Instance ids and depth of the whole picture; infinite depth becomes 0."""
-    height, width = still.depth.shape
+def write_truth(actors: Actors, work: Canvas, scope: Scope, out: Output) -> None:
+    """Instance ids and depth of what moves, over those of the still picture."""
+    height, width = work.depth.shape
     ids, depths, code, near = out.ids, out.depth, work.object, work.depth
-    ids.reshape(-1)[:] = scope.ids.reshape(-1)
-    for v in range(height):
-        source, target = still.depth[v], depths[v]
-        for u in range(width):
-            target[u] = source[u] if source[u] < FAR else ZERO
     object_id, capsule_id = actors.objects.id, actors.capsules.id
     for row in range(scope.tiles.shape[0]):
         for column in range(scope.tiles.shape[1]):
@@ -108,14 +101,8 @@ class Sensor(NamedTuple):
 
 @kernel
 def finish(
-    tiles: NDArray[np.bool_],
-    sharp: NDArray[np.uint8],
-    blurred: NDArray[np.uint8],
-    out: NDArray[np.uint8],
-    sensor: Sensor,
-    key: int,
+    tiles: NDArray[np.bool_], sharp: NDArray[np.uint8], out: NDArray[np.uint8], sensor: Sensor, key: int
 ) -> None:
-    """Blurred still picture, freshly blurred dirty tiles, and noise over all."""
-    out.reshape(-1)[:] = blurred.reshape(-1)
+    """Blur the dirty tiles into out, which holds the blurred still picture, and add noise to all of it."""
     blur_tiles(tiles, sharp, out, sensor.blur_side)
     add_noise(out, sensor.table, sensor.strength, key)

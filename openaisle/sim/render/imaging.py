@@ -40,19 +40,27 @@ def mark(tiles: NDArray[np.bool_], boxes: NDArray[np.int32]) -> None:
 
 @kernel
 def restore(tiles: NDArray[np.bool_], still: Canvas, work: Canvas, tile: int) -> None:
-    """Copy the still picture into the working canvas at dirty tiles and one pixel around them."""
+    """Copy the still picture into the working canvas at dirty tiles and a pixel around them, runs of tiles at once."""
     height, width = still.depth.shape
-    still_rgb, work_rgb = still.rgb.reshape(height, 3 * width), work.rgb.reshape(height, 3 * width)
+    from_depth, to_depth, code = still.depth, work.depth, work.object
+    from_rgb, to_rgb = still.rgb.reshape(height, 3 * width), work.rgb.reshape(height, 3 * width)
     for row in range(tiles.shape[0]):
-        v0, v1 = max(0, row * tile - 1), min(height, row * tile + tile + 1)
-        for column in range(tiles.shape[1]):
+        column = 0
+        while column < tiles.shape[1]:
             if not tiles[row, column]:
+                column += 1
                 continue
-            u0, u1 = max(0, column * tile - 1), min(width, column * tile + tile + 1)
-            for v in range(v0, v1):
-                work.depth[v, u0:u1] = still.depth[v, u0:u1]
-                work.object[v, u0:u1] = NOTHING
-                work_rgb[v, 3 * u0 : 3 * u1] = still_rgb[v, 3 * u0 : 3 * u1]
+            first = column
+            while column < tiles.shape[1] and tiles[row, column]:
+                column += 1
+            u0, u1 = max(0, first * tile - 1), min(width, column * tile + 1)
+            for v in range(max(0, row * tile - 1), min(height, row * tile + tile + 1)):
+                for u in range(u0, u1):
+                    to_depth[v, u] = from_depth[v, u]
+                for u in range(u0, u1):
+                    code[v, u] = NOTHING
+                for i in range(3 * u0, 3 * u1):
+                    to_rgb[v, i] = from_rgb[v, i]
 
 
 @kernel

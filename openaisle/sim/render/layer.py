@@ -191,10 +191,18 @@ def shade_windows(
 
 
 @kernel
-def write_ids(canvas: Canvas, ids: NDArray[np.int32], out: NDArray[np.int32], boxes: NDArray[np.int32]) -> None:
-    """Instance ids of pixel boxes [n, 4]; 0 where there is nothing."""
+def write_still(
+    layer: Canvas,
+    object_id: NDArray[np.int32],
+    ids: NDArray[np.int32],
+    depth: NDArray[np.float32],
+    boxes: NDArray[np.int32],
+) -> None:
+    """Instance ids and depth of pixel boxes [n, 4]; both 0 where there is nothing."""
+    code, far = layer.object, layer.depth
     for k in range(len(boxes)):
         for v in range(boxes[k, 2], boxes[k, 3] + 1):
             for u in range(boxes[k, 0], boxes[k, 1] + 1):
-                o = canvas.object[v, u]
-                out[v, u] = ids[o] if o >= 0 else 0
+                o = code[v, u]
+                ids[v, u] = object_id[o] if o >= 0 else 0
+                depth[v, u] = far[v, u] if o >= 0 else 0.0

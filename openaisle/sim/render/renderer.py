@@ -28,7 +28,7 @@ from openaisle.sim.render.imaging import (
     noise_key,
     noise_table,
 )
-from openaisle.sim.render.layer import Layer, Shelving, Wanted, grow_layer, mend, new_layer, place_moving, write_ids
+from openaisle.sim.render.layer import Layer, Shelving, Wanted, grow_layer, mend, new_layer, place_moving, write_still
 from openaisle.sim.render.people import Capsules, gather, to_camera
 from openaisle.sim.render.raster import Canvas, new_canvas
 from openaisle.sim.render.rays import Rays, camera_rays
@@ -60,6 +60,7 @@ class View:
     layer: Layer  # at the camera's own resolution
     fine: Layer | None  # twice as fine, for colours
     ids: NDArray[np.int32]  # [H, W] of the still picture
+    depth: NDArray[np.float32]  # [H, W] of the still picture, 0 where nothing is
     blurred: NDArray[np.uint8]  # [H, W, 3]
     sensor: Sensor
 
@@ -93,6 +94,7 @@ class Renderer:
         self.work: dict[tuple[int, ...], Canvas] = {}
         self.fixed_pose = self.scene.fixed_pose.copy()
         self.fixed_shown = np.ones(len(self.fixed_pose), np.bool_)
+        self.opening = np.zeros(len(self.fixed_pose))  # of the door leaves
 
     def render(self, camera_index: int, snapshot: Snapshot) -> Rendered:
         """Picture of camera number `camera_index` of the store at the snapshot's instant."""
@@ -108,12 +110,8 @@ class Renderer:
         tiles = self.dirty_tiles(view, actors)
         scope, work = Scope(tiles, TILE, view.ids), self.canvas(height, width)
         draw_moving(models, actors, layer.eye.rays, layer.canvas, work, scope)
-        out = Output(
-            np.empty((height, width, 3), np.uint8),
-            np.empty((height, width), np.int32),
-            np.empty((height, width), np.float32),
-        )
-        write_truth(actors, layer.canvas, work, scope, out)
+        out = Output(view.blurred.copy(), view.ids.copy(), view.depth.copy())
+        write_truth(actors, work, scope, out)
         if view.fine is None:
             shade_moving(models, actors, layer.eye, work, scope, self.no_shadows)
         else:
@@ -124,9 +122,7 @@ class Renderer:
             draw_moving(models, actors, eye.rays, view.fine.canvas, twice, wide)
             shade_moving(models, actors, eye, twice, wide, self.shadows)
             downsample_tiles(tiles, twice.rgb, work.rgb)
-        finish(
-            tiles, work.rgb, view.blurred, out.rgb, view.sensor, noise_key(self.seed, camera_index, snapshot.time_ns)
-        )
+        finish(tiles, work.rgb, out.rgb, view.sensor, noise_key(self.seed, camera_index, snapshot.time_ns))
         return Rendered(out.rgb, out.ids, out.depth)
 
     def grow(self, snapshot: Snapshot) -> None:
@@ -152,6 +148,7 @@ class Renderer:
                 layers[0],
                 layers[1] if self.fine else None,
                 np.zeros(shape, np.int32),
+                np.zeros(shape, np.float32),
                 np.zeros((*shape, 3), np.uint8),
                 sensor,
             )
@@ -169,10 +166,11 @@ class Renderer:
         moving: list[NDArray[np.int64]] = [np.flatnonzero(items.visible & (items.lane < 0)) + self.scene.first_item]
         for o, f, leaf in self.scene.leaves:
             opening = float(snapshot.doors[f])
-            self.fixed_shown[o] = opening <= 0.0
-            self.fixed_pose[o] = self.scene.fixed_pose[o] @ yaw_transform(
-                0, 0, 0, leaf.swing * opening * DOOR_SWING_RAD
-            )
+            if opening != self.opening[o]:
+                turn = yaw_transform(0, 0, 0, leaf.swing * opening * DOOR_SWING_RAD)
+                self.fixed_pose[o] = self.scene.fixed_pose[o] @ turn
+                self.fixed_shown[o] = opening <= 0.0
+                self.opening[o] = opening
             if opening > 0.0:
                 moving.append(np.array([o]))
         wanted = Wanted(self.fixed_pose, self.fixed_shown, items.world_from_item, items.visible, items.lane)
@@ -181,7 +179,7 @@ class Renderer:
     def mend(self, view: View, wanted: Wanted) -> None:
         """Bring the still picture up to date."""
         boxes = mend(view.layer, self.scene.models, self.shelving, wanted, None if self.fine else self.no_shadows)
-        write_ids(view.layer.canvas, self.scene.id, view.ids, boxes)
+        write_still(view.layer.canvas, self.scene.id, view.ids, view.depth, boxes)
         rgb = view.layer.canvas.rgb
         if view.fine is not None:
             finer = mend(view.fine, self.scene.models, self.shelving, wanted, self.no_shadows) // 2

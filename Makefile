@@ -49,8 +49,7 @@ $(VENV)/.compiled: $(VENV)/.runtime $(wildcard openaisle/sim/render/*.py)
 	$(BIN)/python -m openaisle.demo.warm
 	@touch $@
 
-# PyPI's Linux wheel of torch brings several GB of CUDA packages; the CPU build is much smaller:
-#   make test PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
+# Where the default index's torch brings GPU packages along, install a CPU build of torch==2.13.0 into .venv first.
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e '.[train,dev]'
 	@touch $@ $(VENV)/.runtime

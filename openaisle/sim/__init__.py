@@ -1,1 +1,1 @@
-"""Simulator: a store that writes perfect recordings. In: a store, a scenario, a seed. Out: messages and truth. Never: reads the model."""
+"""Simulator: a store that writes perfect recordings. In: store, scenario, seed. Out: messages, truth. Never: the model."""

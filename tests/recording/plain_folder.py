@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,6 +51,6 @@ def write_plain(recording: Recording, folder: Path) -> None:
     (folder / "import.yaml").write_text(yaml.safe_dump(sheet))
 
 
-def _table(path: Path, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _table(path: Path, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     with path.open("w", newline="") as stream:
         csv.writer(stream).writerows([head, *rows])

@@ -124,7 +124,7 @@ def test_a_recording_survives_films_and_tables(tmp_path: Path) -> None:
         assert [f.time_ns for f in right] == pytest.approx([f.time_ns for f in left], abs=100_000)
         assert max(np.abs(a.rgb.astype(int) - b.rgb).mean() for a, b in zip(left, right, strict=True)) < 8
     grams = [np.concatenate([m.grams for m in r if isinstance(m, ScaleBatch)]) for r in (before, after)]
-    assert np.array_equal(*grams, equal_nan=True)
+    assert np.array_equal(grams[0], grams[1], equal_nan=True)
     assert [m for m in after if isinstance(m, GateEvent)] == [m for m in before if isinstance(m, GateEvent)]
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openaisle.messages import (
     NANOSECONDS,
@@ -32,6 +33,7 @@ from openaisle.sim.render import Renderer
 from openaisle.sim.scenario import Scenario
 from openaisle.sim.shopper import STEP_NS
 from openaisle.sim.world import Snapshot
+from openaisle.store.schema import ScaleSpec
 from openaisle.store.store import Store
 
 Quality = Literal["fast", "fine"]
@@ -65,15 +67,8 @@ class SimulatedStore:
         self._pixels, self._keep_truth = pixels, truth
         self._renderer = Renderer(store, self.simulation.items.product, quality=quality, seed=seed) if video else None
         self._periods = [_Period(camera.fps) for camera in store.spec.cameras]
-        phases = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 0x5C]))).integers(
-            0, BATCH_STEPS, len(store.spec.scales)
-        )
-        self._cells = [
-            _Cell(spec.id, min(spec.rate_hz, float(STEPS_PER_S)), int(phase))
-            for spec, phase in zip(store.spec.scales, phases, strict=True)
-        ]
-        if not scenario.scales:
-            self._cells = []
+        self._weighs = scenario.scales  # false: no scale sends anything
+        self._cells = _Cells(store.spec.scales if self._weighs else (), seed)
         self._post = _Post(self.simulation.faults)
         self._truth: deque[Truth] = deque()
         self._receipts = 0
@@ -86,8 +81,8 @@ class SimulatedStore:
             self._tell_step(step, snapshot)
             self._sense(step, snapshot)
             yield from self._post.deliver(snapshot.time_ns)
-        for cell in self._cells:
-            self._send(cell.id, cell.flush())
+        for batch in self._cells.flush(self.start_ns):
+            self._send(batch)
         yield from self._post.deliver_all()
 
     def truth_until(self, time_ns: int) -> list[Truth]:
@@ -102,8 +97,9 @@ class SimulatedStore:
     def _sense(self, step: int, snapshot: Snapshot) -> None:
         for gate in snapshot.gates:
             self._post.send(gate.gate, gate, snapshot.time_ns)
-        for index, cell in enumerate(self._cells):
-            self._send(cell.id, cell.read(step, snapshot.time_ns, float(snapshot.scale_grams[index])))
+        if self._weighs:
+            for batch in self._cells.read(snapshot.scale_grams, self.start_ns):
+                self._send(batch)
         if self._renderer is None:
             return
         for index, camera in enumerate(self.store.spec.cameras):
@@ -118,12 +114,10 @@ class SimulatedStore:
         if self._pixels:
             self._tell(TruthPixels(camera, snapshot.time_ns, rendered.ids, rendered.depth_m.astype(np.float16)))
 
-    def _send(self, scale: str, batch: ScaleBatch | None) -> None:
-        if batch is None:
-            return
-        skew_ns = self.simulation.faults.clock_skew_ns(scale, batch.time_ns)
+    def _send(self, batch: ScaleBatch) -> None:
+        skew_ns = self.simulation.faults.clock_skew_ns(batch.scale, batch.time_ns)
         skewed = replace(batch, time_ns=batch.time_ns + skew_ns) if skew_ns else batch
-        self._post.send(scale, skewed, self.time_ns)
+        self._post.send(batch.scale, skewed, self.time_ns)
 
     # --- truth ----------------------------------------------------------------------------------------------
 
@@ -153,38 +147,42 @@ class _Period:
         return step == 0 or int(step * self.fps / STEPS_PER_S) != int((step - 1) * self.fps / STEPS_PER_S)
 
 
-@dataclass(slots=True)
-class _Cell:
-    """A scale's own small computer: samples at its rate (an integer division of the steps), sends batches."""
+class _Cells:
+    """The scales' own small computers: each samples at its rate (an integer division of the steps), sends batches."""
 
-    id: str
-    rate_hz: float
-    phase: int  # steps until its first batch is full
-    seq: int = 0
-    _first_ns: int = 0
-    _grams: list[float] = field(default_factory=list)
+    def __init__(self, scales: Sequence[ScaleSpec], seed: int) -> None:
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 0x5C])))
+        self._ids = [scale.id for scale in scales]
+        self._strides = [max(1, round(STEPS_PER_S / min(scale.rate_hz, STEPS_PER_S))) for scale in scales]
+        phases = rng.integers(0, BATCH_STEPS, len(scales)).tolist()
+        self._due = [[i for i, phase in enumerate(phases) if phase == p] for p in range(BATCH_STEPS)]
+        self._seq = [0] * len(scales)
+        self._ring = np.zeros((BATCH_STEPS, len(scales)), dtype=np.float32)
+        self._sent = [0] * len(scales)  # the step up to which each has sent
+        self._steps = 0
 
-    @property
-    def stride(self) -> int:
-        """Steps between two samples."""
-        return max(1, round(STEPS_PER_S / self.rate_hz))
+    def read(self, grams: NDArray[np.float32], start_ns: int) -> Iterator[ScaleBatch]:
+        """Take one step's readings [scales] in; the batches that are full come out."""
+        self._ring[self._steps % BATCH_STEPS] = grams
+        self._steps += 1
+        for index in self._due[self._steps % BATCH_STEPS]:
+            yield from self._batch(index, start_ns)
 
-    def read(self, step: int, time_ns: int, grams: float) -> ScaleBatch | None:
-        """Sample when due; the batch when it is full."""
-        if step % self.stride == 0:
-            self._first_ns = self._first_ns if self._grams else time_ns
-            self._grams.append(grams)
-        return self.flush() if (step + 1) % BATCH_STEPS == self.phase else None
+    def flush(self, start_ns: int) -> Iterator[ScaleBatch]:
+        """What was sampled since the last batches."""
+        for index in range(len(self._ids)):
+            yield from self._batch(index, start_ns)
 
-    def flush(self) -> ScaleBatch | None:
-        """What was sampled since the last batch, None for nothing."""
-        if not self._grams:
-            return None
-        grams = np.array(self._grams, dtype=np.float32)
-        batch = ScaleBatch(self.id, self._first_ns, STEPS_PER_S / self.stride, grams, self.id, 1, self.seq)
-        self.seq += 1
-        self._grams.clear()
-        return batch
+    def _batch(self, index: int, start_ns: int) -> Iterator[ScaleBatch]:
+        stride, name = self._strides[index], self._ids[index]
+        steps = [step for step in range(self._sent[index], self._steps) if step % stride == 0]
+        self._sent[index] = self._steps
+        if not steps:
+            return
+        grams = self._ring[[step % BATCH_STEPS for step in steps], index]
+        first_ns = start_ns + steps[0] * STEP_NS
+        yield ScaleBatch(name, first_ns, STEPS_PER_S / stride, grams, name, 1, self._seq[index])
+        self._seq[index] += 1
 
 
 @dataclass(slots=True)

@@ -1,0 +1,89 @@
+"""Training data without the simulator: a made-up visit of half a minute, and a made-up shard of single instants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openaisle.tokens.catalogue import picture_stack
+from openaisle.tokens.journey import FRAME_HZ, lane_table
+from openaisle.tokens.rays import RAY_FEATURES
+from openaisle.tokens.scales import RATE_HZ
+from openaisle.training.journeys import JourneyRecord
+from tests.tokens.corner import corner_store
+
+SECONDS = 30
+# second, kind (1 take, 2 return), person, lane: the lane's number is also its product's
+EVENTS = ((6.0, 1, 0, 0), (11.0, 1, 1, 1), (16.0, 2, 0, 0), (21.0, 1, 0, 1), (26.0, 2, 1, 1))
+
+
+def made_up_record() -> JourneyRecord:
+    """Two people who take and return at two lanes with scales."""
+    store = corner_store()
+    frames, samples = SECONDS * FRAME_HZ, SECONDS * RATE_HZ
+    table = lane_table(store)
+    floor = np.zeros((2, frames, 2), np.float32)
+    floor[:] = np.array([[2.7, 2.2], [3.2, 2.2]], np.float32)[:, None]
+    hands = np.concatenate([np.repeat(floor[:, :, None], 2, 2), np.full((2, frames, 2, 1), 0.8, np.float32)], axis=-1)
+    rng = np.random.Generator(np.random.PCG64(11))
+    grams = (6000 + rng.normal(0, 0.5, (2, samples))).astype(np.float32)
+    held = np.full((2, frames, 2), -1, np.int32)
+    activity = np.zeros((2, frames), np.int8)
+    for at, kind, person, lane in EVENTS:
+        frame, sample = round(at * FRAME_HZ), round(at * RATE_HZ)
+        hands[person, frame - 2 : frame + 2, 1] = store.lanes[lane].front_m
+        activity[person, frame - 2 : frame + 2] = 3 if kind == 1 else 4
+        grams[lane, sample:] += table.unit_grams[lane] * (-1 if kind == 1 else 1)
+        held[person, frame:, 1] = lane if kind == 1 else -1
+    events = np.array([[at * 1000, kind, person, lane, lane, 1, -1] for at, kind, person, lane in EVENTS], np.int64)
+    return JourneyRecord(
+        table, picture_stack(store), floor, hands, np.ones((2, frames), bool), held, activity,
+        np.array([0, 1], np.int32), grams, events, ("ann", "bob"),
+    )  # fmt: skip
+
+
+def made_up_shard(path: Path, seed: int = 3, instants: int = 4) -> Path:
+    """Random patches of two people in two cameras, with targets that follow from them (a bright patch is ann's)."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    images = 2 * instants
+    count = rng.integers(4, 9, images).astype(np.int32)
+    t = int(count.sum())
+    owner = rng.integers(-1, 2, t).astype(np.int32)
+    people_floor = np.repeat(np.array([[[1.0, 1.0], [2.5, 2.0]]], np.float32), instants, 0).reshape(-1, 2)
+    level = 60 + 60 * owner[:, None]
+    arrays: dict[str, NDArray[np.generic]] = {
+        "count": count,
+        "instant": np.repeat(np.arange(instants, dtype=np.int32), 2),
+        "camera": np.tile(np.arange(2, dtype=np.int32), instants),
+        "frame": np.tile(np.eye(3, dtype=np.float32), (images, 1, 1)),
+        "pixels": (level + rng.integers(0, 20, (t, 768))).clip(0, 255).astype(np.uint8),
+        "background": rng.integers(90, 110, (t, 768)).astype(np.uint8),
+        "rays": rng.normal(size=(t, RAY_FEATURES)).astype(np.float16),
+        "cells": rng.integers(0, 15, (t, 2)).astype(np.int16),
+        "anchor": np.tile(np.array([1.5, 1.5, 1.0], np.float32), (t, 1)),
+        "owner": owner,
+        "target": np.zeros((t, 11), np.float16),
+        "hand_seen": (rng.random((t, 2)) < 0.3).astype(np.uint8) * 9,
+        "held_product": np.where(rng.random(t) < 0.2, rng.integers(0, 3, t), -1).astype(np.int32),
+        "held_hand": np.full(t, -1, np.int8),
+        "segments": rng.integers(0, 6, (t, 16)).astype(np.uint8),
+        "log_range": rng.normal(0, 0.3, t).astype(np.float16),
+        "activity": np.where(owner >= 0, owner, -1).astype(np.int8),
+        "people_instant": np.repeat(np.arange(instants, dtype=np.int32), 2),
+        "people_number": np.tile(np.arange(2, dtype=np.int32), instants),
+        "people_floor": people_floor,
+        "people_head": np.concatenate([people_floor, np.full((2 * instants, 1), 1.6, np.float32)], axis=1),
+        "people_hands": np.repeat(
+            np.concatenate([people_floor, np.full((2 * instants, 1), 0.9, np.float32)], axis=1)[:, None], 2, 1
+        ),
+        "people_activity": np.tile(np.arange(2, dtype=np.int8), instants),
+        "people_held": np.full((2 * instants, 2), -1, np.int32),
+        "pictures": picture_stack(corner_store()),
+    }
+    floor = np.array([[1.0, 1.0], [2.5, 2.0]])[owner.clip(0)] - 1.5
+    target = np.concatenate([floor] + [np.column_stack([floor, np.full(t, z)]) for z in (0.6, -0.1, -0.1)], axis=1)
+    arrays["target"] = np.where(owner[:, None] >= 0, target, 0).astype(np.float16)
+    np.savez(path, **arrays)  # type: ignore[arg-type]  # numpy's stub has no keyword arrays of mixed types
+    return path

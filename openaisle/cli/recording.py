@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openaisle.cli.talk import progress, say, say_json, say_table
+from openaisle.cli.talk import progress, say, say_json, say_table, say_text
+
+if TYPE_CHECKING:
+    from openaisle.recording.manifest import Origin
 
 app = typer.Typer(no_args_is_help=True, help="Look into recordings, verify, repair, cut and show them.")
 Folder = Annotated[Path, typer.Argument(help="Recording folder.")]
@@ -32,6 +36,14 @@ def info(folder: Folder, as_json: AsJson = False) -> None:
     rows = [[s.topic, s.type, s.messages, f"{s.rate_hz:.2f}", len(s.gaps)] for s in known.streams]
     title = f"{folder}: {known.manifest.store_name}, {known.seconds:.1f} s, {known.bytes / 1e6:.1f} MB"
     say_table(title, ["stream", "type", "messages", "Hz", "gaps"], rows)
+    begin = datetime.fromtimestamp(known.manifest.start_ns / 1e9, UTC).isoformat(timespec="milliseconds")
+    say_text(f"begins {begin}; {_origin(known.manifest.origin)}")
+
+
+def _origin(origin: Origin) -> str:
+    """Where a recording comes from, e.g. "simulated, store random:kiosk, scenario solo, seed 7, split train"."""
+    told = {"store": origin.store, "scenario": origin.scenario, "seed": origin.seed, "split": origin.split}
+    return ", ".join([origin.source, *(f"{name} {value}" for name, value in told.items() if value not in ("", None))])
 
 
 @app.command(epilog="Example: aisle recording verify rec")
@@ -97,15 +109,16 @@ def export_mp4(
     start: Start = 0.0,
     end: End = None,
 ) -> None:
-    """Write one camera, or all of them side by side, as an MP4."""
+    """Write one camera's pictures, or all of them side by side with captions, as an MP4."""
     from openaisle.recording.pictures import export_mp4 as export
     from openaisle.recording.reader import open_recording
 
     recording = open_recording(folder)
     end_ns = None if end is None else recording.start_ns + round(end * 1e9)
     with progress("exporting"):
-        count = export(recording, out, camera, recording.start_ns + round(start * 1e9), end_ns)
-    say(f"wrote {out}: {count} pictures")
+        film = export(recording, out, camera, recording.start_ns + round(start * 1e9), end_ns)
+    after_s = (film.first_ns - recording.start_ns) / 1e9
+    say(f"wrote {out}: {film.pictures} pictures, the first {after_s:.3f} s after the recording's begin")
 
 
 @app.command("contact-sheet", epilog="Example: aisle recording contact-sheet rec --out sheet.png")

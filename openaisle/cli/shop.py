@@ -74,7 +74,9 @@ def plain(
     from openaisle.store.load import load_store
 
     with progress("importing"):
-        import_plain(source, out, load_store(store) if store else None)
+        done = import_plain(source, out, load_store(store) if store else None)
+    for remark in done.remarks:
+        say(f"remark: {remark}")
     say(f"wrote {out}")
 
 

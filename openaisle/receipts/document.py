@@ -156,7 +156,8 @@ def basket_of(record: ReceiptRecord) -> Basket:
 
 
 def write_receipts(path: Path, document: ReceiptsDocument) -> None:
-    """Write receipts.json whole or not at all."""
+    """Write receipts.json whole or not at all; its folder is made when it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(document.model_dump(mode="json", exclude_none=True), indent=1) + "\n")
     os.replace(partial, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -85,14 +86,22 @@ class Film:
         self._container.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What a film holds; the plain importer asks for the instant of its first picture."""
+
+    pictures: int
+    first_ns: int
+
+
 def export_mp4(
     recording: Recording,
     out: Path | str,
     camera: str | None = None,
     start_ns: int | None = None,
     end_ns: int | None = None,
-) -> int:
-    """Write one camera, or a mosaic of all, as an MP4 in real time; returns the number of pictures.
+) -> Exported:
+    """Write an MP4 in real time: one camera's pictures as they are, or a mosaic of all with captions.
 
     Raises RecordingError for an unknown camera, or when the span holds no picture (then no file is left).
     """
@@ -102,25 +111,29 @@ def export_mp4(
     film = Film(out, fps)
     first_ns = shown_ns = -1
     count = 0
+
+    def drawn() -> Picture:
+        return _sheet(latest, cameras, shown_ns) if camera is None else latest[camera]
+
     for frame in recording.messages(start_ns, end_ns):
         if not isinstance(frame, VideoFrame) or frame.camera not in cameras:
             continue
         # A new instant begins: what is known of the one before is one picture of the film.
         if latest and frame.time_ns - shown_ns >= 0.5 * NANOSECONDS / fps:
-            film.add(_sheet(latest, cameras, shown_ns), (shown_ns - first_ns) / NANOSECONDS)
+            film.add(drawn(), (shown_ns - first_ns) / NANOSECONDS)
             count += 1
             shown_ns = frame.time_ns
         elif not latest:
             first_ns = shown_ns = frame.time_ns
         latest[frame.camera] = frame.rgb
     if latest:
-        film.add(_sheet(latest, cameras, shown_ns), (shown_ns - first_ns) / NANOSECONDS)
+        film.add(drawn(), (shown_ns - first_ns) / NANOSECONDS)
         count += 1
     film.close()
     if count == 0:
         Path(out).unlink(missing_ok=True)
         raise problem(recording.folder, f"{start_ns}..{end_ns}", "no picture lies in this span", "choose another span")
-    return count
+    return Exported(count, first_ns)
 
 
 def contact_sheet(recording: Recording, out: Path | str, moments: int = 6) -> Picture:

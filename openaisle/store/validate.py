@@ -41,12 +41,16 @@ _FIXES: Mapping[str, str] = {
     "bool_parsing": "write true or false",
     "finite_number": "write a finite number",
     "tuple_type": "write a list: [..., ...]",
-    "model_type": "write keys and values here",
-    "dict_type": "write keys and values here",
+    "model_type": "write {key: value, ...}, or one key a line, indented",
+    "dict_type": "write {key: value, ...}, or one key a line, indented",
     "too_short": "add the missing entries",
     "too_long": "remove the surplus entries",
     "string_too_short": "write something here",
     "string_too_long": "shorten it",
+    "timezone_aware": "add the zone: 2026-12-31T12:00:00Z",
+    "datetime_parsing": "write an instant as 2026-12-31T12:00:00Z",
+    "datetime_from_date_parsing": "write an instant as 2026-12-31T12:00:00Z",
+    "datetime_type": "write an instant as 2026-12-31T12:00:00Z",
     "date_from_datetime_parsing": "write a date as 2026-12-31",
     "date_type": "write a date as 2026-12-31",
 }
@@ -100,6 +104,8 @@ def _fault(model: type[BaseModel], detail: ErrorDetails) -> Fault:
     if kind == "value_error":
         return place, str(detail["ctx"]["error"]), "correct the value"
     what = detail["msg"][0].lower() + detail["msg"][1:]
+    if kind in ("model_type", "dict_type"):
+        what = "keys and values belong here"
     got = detail["input"]
     shown = f", not {got!r}" if isinstance(got, str | int | float | bool) or got is None else ""
     return place, what + shown, _FIXES.get(kind) or _bound_fix(detail)

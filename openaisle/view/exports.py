@@ -34,6 +34,7 @@ class Format(StrEnum):
 
 def write_document(document: ReceiptsDocument, recording: Recording, out: Path, form: Format) -> None:
     """Write the receipts whole or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
     if form is Format.json:
         write_receipts(out, document)
         return

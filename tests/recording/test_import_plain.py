@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -83,8 +84,9 @@ def _fails(src: Path, *whats: str) -> list[str]:
 
 
 def test_films_tables_and_store_become_a_recording(src: Path, tmp_path: Path) -> None:
-    manifest = import_plain(src, tmp_path / "rec")
-    assert manifest.origin.source == "imported"
+    done = import_plain(src, tmp_path / "rec")
+    assert done.manifest.origin.source == "imported"
+    assert done.remarks == ()
     recording = open_recording(tmp_path / "rec")
     assert verify(tmp_path / "rec").problems == ()
     assert not recording.has_truth
@@ -134,6 +136,30 @@ def test_a_store_given_apart_needs_none_in_the_sheet(src: Path, tmp_path: Path) 
     assert open_recording(tmp_path / "rec").store.spec.name == "Tiny"
 
 
+def test_what_the_import_does_not_bring_is_remarked(src: Path, tmp_path: Path) -> None:
+    write_sheet(src, lambda sheet: sheet.update(films=SHEET["films"][:1], scales=None, gates=None))  # type: ignore[index]
+    remarks = import_plain(src, tmp_path / "rec").remarks
+    assert [remark.split(":")[0] for remark in remarks] == [
+        "no film of cam-b", "no samples of scale-1", "no entries", "no exits",
+    ]  # fmt: skip
+
+
+def test_spaces_in_tables_do_not_matter(src: Path, tmp_path: Path) -> None:
+    (src / "scales.csv").write_text("time, scale, grams\n0, scale-1 , 500 \n0.05, scale-1, \n")
+    import_plain(src, tmp_path / "rec")
+    grams = np.concatenate([m.grams for m in open_recording(tmp_path / "rec") if isinstance(m, ScaleBatch)])
+    assert grams.tolist() == pytest.approx([500.0, np.nan], nan_ok=True)
+
+
+def test_a_film_of_an_odd_camera_is_a_pixel_larger(src: Path, tmp_path: Path) -> None:
+    store = small_store()
+    odd = store.spec.cameras[0].model_copy(update={"width_px": 63, "height_px": 47})
+    spec = store.spec.model_copy(update={"cameras": (odd, *store.spec.cameras[1:])})
+    import_plain(src, tmp_path / "rec", replace(store, spec=spec))
+    shapes = {m.camera: m.rgb.shape for m in open_recording(tmp_path / "rec") if isinstance(m, VideoFrame)}
+    assert shapes == {"cam-a": (47, 63, 3), "cam-b": (48, 64, 3)}
+
+
 def test_batches_break_where_samples_are_missing_or_off() -> None:
     ms = NANOSECONDS // 1000
     times = [i * 50 * ms for i in range(6)] + [1000 * ms, 1050 * ms, 1120 * ms]
@@ -146,26 +172,32 @@ def test_batches_break_where_samples_are_missing_or_off() -> None:
 
 def test_a_missing_or_broken_sheet(src: Path) -> None:
     (src / "import.yaml").write_text("start: [unclosed")
-    _fails(src, "is no YAML")
+    _fails(src, "import.yaml: line 2, column 1: this is not YAML")
     (src / "import.yaml").unlink()
-    _fails(src, "import.yaml: file: cannot be read")
-    write_sheet(src, lambda sheet: sheet.update(start="2026-03-01T12:00:00", colour="red"))
-    _fails(src, "import.yaml: start: ", "import.yaml: colour: ")
+    _fails(src, "import.yaml: file: the file is missing")
+    write_sheet(src, lambda sheet: sheet.update(start="2026-03-01T12:00:00", scale="scales.csv", gates="gates.csv"))
+    texts = _fails(src, "import.yaml: start (line", "import.yaml: gates (line", "import.yaml: scale (line")
+    assert "add the zone: 2026-12-31T12:00:00Z" in texts[0]
+    assert "keys and values belong here, not 'gates.csv'" in texts[1]
+    assert "did you mean 'scales'?" in texts[2]
 
 
 def test_everything_wrong_is_said_at_once(src: Path) -> None:
     (src / "left.mp4").write_bytes(b"not a film at all")
     film(src / "right.mp4", size=(96, 64))
-    (src / "scales.csv").write_text("time,scale,grams\n0,scale-9,1\nnoon,scale-1,2\n1,scale-1,heavy\n0.5,scale-1\n")
+    (src / "scales.csv").write_text(
+        "time,scale,grams\n0,scale-9,1\nnoon,scale-1,2\n1,scale-1,heavy\n0.5,scale-1\n1772366400000,scale-1,1\n"
+    )
     (src / "gates.csv").write_text("time,gate,kind,visit\n1,door,jump,v\n1,window,exit,\n1,door,entry,\n")
     texts = _fails(
         src,
         "cannot be opened as a film",
         "is 96x64, but the store says 64x48",
         "line 2: scale 'scale-9' is not in the store",
-        "line 3: Invalid isoformat",
-        "line 4: could not convert",
+        "line 3: the time 'noon' is neither seconds from start nor an instant",
+        "line 4: grams 'heavy' is not a number",
         "line 5: has too few",
+        "line 6: the time '1772366400000' is not in seconds",
         "line 2: kind is 'jump'",
         "line 3: gate 'window'",
         "line 4: an entry needs the visit",
@@ -179,6 +211,12 @@ def test_an_empty_or_missing_film_and_table(src: Path) -> None:
     (src / "scales.csv").write_text("")
     (src / "gates.csv").write_text("time,gate\n")
     _fails(src, "cannot be opened", "is missing", "is empty", "lacks the column(s) kind, visit")
+    film(src / "left.mp4")
+    film(src / "right.mp4")
+    (src / "scales.csv").write_text("time;scale;grams\n0;scale-1;500\n")
+    (src / "gates.csv").unlink()
+    texts = _fails(src, "lacks the column(s) time, scale, grams", "gates.csv: file: is missing")
+    assert "with commas between the columns" in texts[0]
 
 
 def test_a_film_without_its_end_or_with_a_hole(src: Path) -> None:
@@ -194,7 +232,7 @@ def test_a_film_without_its_end_or_with_a_hole(src: Path) -> None:
 
 def test_a_table_of_garbage_is_told_in_a_few_lines(src: Path) -> None:
     (src / "scales.csv").write_text("time,scale,grams\n" + "x,y,z\n" * 500)
-    texts = _fails(src, *["Invalid isoformat"] * 20, "480 more rows are wrong")
+    texts = _fails(src, *["the time 'x' is neither"] * 20, "480 more rows are wrong")
     assert len(texts) == 21
     (src / "scales.csv").write_bytes(bytes(range(256)) * 10)
     _fails(src, "")
@@ -202,7 +240,15 @@ def test_a_table_of_garbage_is_told_in_a_few_lines(src: Path) -> None:
 
 def test_times_that_do_not_meet_and_strangers(src: Path) -> None:
     write_sheet(src, lambda sheet: sheet.update(scales={"file": "scales.csv", "offset_s": 3600}, gates=None))
-    _fails(src, "films and tables do not meet: 3595")
+    (problem,) = _fails(src, "import.yaml: scales (line")
+    assert "do not meet: 3595.8 s lie between right.mp4, left.mp4 (2026-03-01T12:00:00.000Z" in problem
+    both = {"scales": {"file": "scales.csv", "offset_s": 3600}, "gates": {"file": "gates.csv"}}
+    write_sheet(src, lambda sheet: sheet.update(both))
+    (problem,) = _fails(src, "import.yaml: scales (line")
+    assert "right.mp4, left.mp4, gates.csv (" in problem
+    late = [{"file": "left.mp4", "camera": "cam-a"}, {"file": "right.mp4", "camera": "cam-b", "offset_s": -60}]
+    write_sheet(src, lambda sheet: sheet.update(films=late))
+    assert "films[1]" in _fails(src, "55.9 s lie between right.mp4")[0]
     strangers = [{"file": "left.mp4", "camera": c} for c in ("cam-a", "cam-a", "cam-z")]
     write_sheet(src, lambda sheet: sheet.update(films=strangers))
     _fails(src, "'cam-a' has two films", "'cam-z' is not in the store")

@@ -115,7 +115,7 @@ LONELY: list[Break] = [  # these would hide others
     ("lens folds", put(*CAMERA, "distortion", value=[-0.6, 0, 0, 0, 0]), YAML, "distortion", "folds"),
     ("infinite", put(*CAMERA, "fx_px", value=float("inf")), YAML, "fx_px", "finite"),
     ("in words", put("fixtures", 0, "kind", value="sofa"), YAML, "fixtures[0].kind", "'gondola'"),
-    ("shelf is text", put(*SHELF, value="shelf"), YAML, "fixtures[0].shelves[0]", "dictionary"),
+    ("shelf is text", put(*SHELF, value="shelf"), YAML, "fixtures[0].shelves[0]", "keys and values belong here"),
     ("no offer", put("promotions", 0, "price_cents"), YAML, "promotions[0]", "quantity and a price"),
     ("semicolons", write(CSV, b"gtin;name\n1;2\n"), CSV, "line 1", "not separated by commas"),
     ("no header", write(CSV, b""), CSV, "line 1", "no header"),

@@ -14,6 +14,7 @@ from openaisle.errors import Problem
 from openaisle.messages import NANOSECONDS, VideoFrame
 from openaisle.store.schema import CameraSpec
 
+DAY_S = 86_400
 _CUT_FIX = "export or copy the film again"
 
 
@@ -24,7 +25,7 @@ class Film:
     path: Path
     camera: CameraSpec
     start_ns: int
-    end_ns: int  # as its header says
+    end_ns: int  # as its header says; a day later when it does not
     pictures: int  # as its header says, 0 = it does not say
 
 
@@ -38,16 +39,21 @@ def probe(path: Path, camera: CameraSpec, start_ns: int, problems: list[Problem]
                 return None
             stream = container.streams.video[0]
             width, height = stream.codec_context.width, stream.codec_context.height
-            duration_ns = round((container.duration or 0) / av.time_base * NANOSECONDS)
+            duration_ns = round((container.duration or DAY_S * av.time_base) / av.time_base * NANOSECONDS)
             pictures = stream.frames
     except (FFmpegError, OSError) as error:
-        what = "is missing" if not path.exists() else f"cannot be opened as a film ({error.strerror or error})"
-        problems.append(Problem(str(path), place, what, _CUT_FIX))
+        if not path.exists():
+            problems.append(Problem(str(path), place, "is missing", "put it there, or correct its name in import.yaml"))
+        else:
+            what = f"cannot be opened as a film ({error.strerror or error})"
+            problems.append(Problem(str(path), place, what, _CUT_FIX))
         return None
-    if (width, height) != (camera.width_px, camera.height_px):
+    padded = camera.width_px + camera.width_px % 2, camera.height_px + camera.height_px % 2  # films are even
+    if (width, height) not in (padded, (camera.width_px, camera.height_px)):
         wanted = f"{camera.width_px}x{camera.height_px}"
         what = f"is {width}x{height}, but the store says {wanted}"
-        problems.append(Problem(str(path), place, what, f"scale the film to {wanted}, or correct store.yaml"))
+        fix = f"export it at {wanted}, or give the camera's calibration at {width}x{height} in store.yaml"
+        problems.append(Problem(str(path), place, what, fix))
         return None
     return Film(path, camera, start_ns, start_ns + duration_ns, pictures)
 
@@ -70,6 +76,7 @@ def read_film(film: Film, problems: list[Problem]) -> Iterator[VideoFrame]:
                     continue  # the film has more pictures than the store's camera
                 next_ns = max(next_ns + interval_ns, time_ns + interval_ns / 2)
                 rgb = picture.reformat(format="rgb24").to_ndarray().astype(np.uint8, copy=False)
+                rgb = np.ascontiguousarray(rgb[: film.camera.height_px, : film.camera.width_px])
                 yield VideoFrame(film.camera.id, time_ns, rgb)
     except (FFmpegError, OSError) as error:
         what = f"is damaged after {decoded} pictures ({error.strerror or error})"

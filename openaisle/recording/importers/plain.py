@@ -15,11 +15,12 @@ A `time` is a number of seconds from `start` (so `start: 1970-01-01T00:00:00Z` f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
-import yaml
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from openaisle.errors import Problem, RecordingError, StoreError
 from openaisle.messages import NANOSECONDS, GateEvent, Message, ScaleBatch
@@ -30,8 +31,11 @@ from openaisle.recording.writer import whole_recording
 from openaisle.sensors.source import merge
 from openaisle.store.load import load_store
 from openaisle.store.store import Store
+from openaisle.store.validate import validate
+from openaisle.store.yaml_file import Document, Place, read_yaml
 
 SHEET = "import.yaml"
+MOST_NAMES = 4  # a problem or remark names so many files or sensors, then counts
 _Offset = Field(default=0.0, ge=-86_400, le=86_400, title="Added to all its times, seconds")
 
 
@@ -64,102 +68,166 @@ class Sheet(_Part):
     gates: TableSheet | None = None
 
 
-def import_plain(src: Path | str, out: Path | str, store: Store | None = None) -> Manifest:
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What was written, and in words what the store has and the import did not bring."""
+
+    manifest: Manifest
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The folder to import with its sheet."""
+
+    folder: Path
+    document: Document  # of import.yaml; its `file` is the whole path
+    sheet: Sheet
+
+    def problem(self, place: Place, what: str, fix: str) -> Problem:
+        """A problem at a key of import.yaml, with its line."""
+        return self.document.problem(place, what, fix)
+
+    def clock(self, offset_s: float) -> Clock:
+        """What times mean in a film or table with this offset."""
+        return Clock(instant_ns(self.sheet.start), round(offset_s * NANOSECONDS))
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """From when to when a film or table lasts."""
+
+    place: Place  # in import.yaml
+    file: str
+    start_ns: int
+    end_ns: int
+
+
+def import_plain(src: Path | str, out: Path | str, store: Store | None = None) -> Imported:
     """Write the recording `out` from the folder `src`.
 
     Raises RecordingError with every problem found (sheet, store, films, tables, times that do not meet); then, and
     when interrupted, nothing is left of `out`.
     """
-    src = Path(src)
     problems: list[Problem] = []
-    sheet = _read_sheet(src)
-    store = _store(src, sheet) if store is None else store
-    films = _films(src, sheet, store, problems)
-    scales, gates = _tables(src, sheet, store, problems)
-    problems += _meeting(src, films, (*scales, *gates))
+    source = _read_sheet(Path(src))
+    store = _store(source) if store is None else store
+    films = _films(source, store, problems)
+    scales, gates = _tables(source, store, problems)
+    problems += _meeting(source, _spans(source, films, scales, gates))
     if problems:
         raise RecordingError(problems)
-    origin = Origin(source="imported", store=sheet.store or store.spec.name)
+    origin = Origin(source="imported", store=source.sheet.store or store.spec.name)
     with whole_recording(out, store, origin=origin) as writer:
         streams: list[Iterable[Message]] = [read_film(film, problems) for film in films]
         for message in merge(*streams, scales, gates):
             writer.write(message)
         if problems:
             raise RecordingError(problems)
-    return writer.manifest
+    return Imported(writer.manifest, tuple(_remarks(store, films, scales, gates)))
 
 
-def _read_sheet(src: Path) -> Sheet:
-    path = src / SHEET
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Sheet.model_validate(raw)
-    except OSError as error:
-        fix = f"write {SHEET} with start, films and scales"
-        raise RecordingError([Problem(str(path), "file", "cannot be read: " + (error.strerror or ""), fix)]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecordingError([Problem(str(path), "file", f"is no YAML ({error})", "mend the syntax")]) from error
-    except ValidationError as error:
-        raise RecordingError(
-            [
-                Problem(str(path), ".".join(map(str, e["loc"])) or "file", e["msg"], "mend this key")
-                for e in error.errors()
-            ]
-        ) from error
+def _read_sheet(folder: Path) -> _Source:
+    document, problems = read_yaml(folder / SHEET)
+    if document is not None:
+        document = replace(document, file=str(folder / SHEET))
+        checked = validate(Sheet, document.data)
+        problems += [document.problem(*fault) for fault in checked.faults]
+        if checked.value is not None and not problems:
+            return _Source(folder, document, checked.value)
+    raise RecordingError([replace(problem, file=str(folder / SHEET)) for problem in problems])
 
 
-def _store(src: Path, sheet: Sheet) -> Store:
-    if not sheet.store:
+def _store(source: _Source) -> Store:
+    if not source.sheet.store:
         fix = "name the store's folder there, or give --store"
-        raise RecordingError([Problem(str(src / SHEET), "store", "is missing", fix)])
+        raise RecordingError([source.problem(("store",), "is missing", fix)])
     try:
-        return load_store(src / sheet.store)
+        return load_store(source.folder / source.sheet.store)
     except StoreError as error:
         raise RecordingError(error.problems) from error
 
 
-def _films(src: Path, sheet: Sheet, store: Store, problems: list[Problem]) -> list[Film]:
+def _films(source: _Source, store: Store, problems: list[Problem]) -> list[Film]:
     cameras = {camera.id: camera for camera in store.spec.cameras}
     films: list[Film] = []
-    for i, entry in enumerate(sheet.films):
-        place = f"films[{i}].camera"
+    for i, entry in enumerate(source.sheet.films):
+        place = ("films", i, "camera")
         if entry.camera not in cameras:
             fix = f"use one of {', '.join(cameras)}"
-            problems.append(Problem(str(src / SHEET), place, f"{entry.camera!r} is not in the store", fix))
+            problems.append(source.problem(place, f"{entry.camera!r} is not in the store", fix))
             continue
         if any(film.camera.id == entry.camera for film in films):
-            problems.append(Problem(str(src / SHEET), place, f"{entry.camera!r} has two films", "join them first"))
+            problems.append(source.problem(place, f"{entry.camera!r} has two films", "join them first"))
             continue
-        start_ns = _clock(sheet.start, entry.offset_s).time_ns("0")
-        film = probe(src / entry.file, cameras[entry.camera], start_ns, problems)
+        start_ns = source.clock(entry.offset_s).time_ns("0")
+        film = probe(source.folder / entry.file, cameras[entry.camera], start_ns, problems)
         if film is not None:
             films.append(film)
     return films
 
 
-def _tables(src: Path, sheet: Sheet, store: Store, problems: list[Problem]) -> tuple[list[ScaleBatch], list[GateEvent]]:
+def _tables(source: _Source, store: Store, problems: list[Problem]) -> tuple[list[ScaleBatch], list[GateEvent]]:
     scales: list[ScaleBatch] = []
     gates: list[GateEvent] = []
+    sheet = source.sheet
     if sheet.scales is not None:
-        clock = _clock(sheet.start, sheet.scales.offset_s)
-        scales = read_scales(src / sheet.scales.file, clock, store, problems)
+        scales = read_scales(source.folder / sheet.scales.file, source.clock(sheet.scales.offset_s), store, problems)
     if sheet.gates is not None:
-        clock = _clock(sheet.start, sheet.gates.offset_s)
-        gates = read_gates(src / sheet.gates.file, clock, store, problems)
+        gates = read_gates(source.folder / sheet.gates.file, source.clock(sheet.gates.offset_s), store, problems)
     return scales, gates
 
 
-def _meeting(src: Path, films: list[Film], rows: tuple[ScaleBatch | GateEvent, ...]) -> Iterator[Problem]:
-    """Tables that lie wholly before or after all films have a wrong start or offset."""
-    if not films or not rows:
-        return
-    first, last = min(film.start_ns for film in films), max(film.end_ns for film in films)
-    low, high = min(row.time_ns for row in rows), max(row.time_ns for row in rows)
-    if low > last or high < first:
-        gap_s = (low - last if low > last else first - high) / NANOSECONDS
-        what = f"films and tables do not meet: {gap_s:.1f} s lie between them"
-        yield Problem(str(src / SHEET), "start", what, "correct start and the offset_s of films, scales and gates")
+def _spans(source: _Source, films: list[Film], scales: list[ScaleBatch], gates: list[GateEvent]) -> list[_Span]:
+    """The times of everything that could be read."""
+    places = {entry.camera: i for i, entry in enumerate(source.sheet.films)}
+    spans = [_Span(("films", places[f.camera.id]), f.path.name, f.start_ns, f.end_ns) for f in films]
+    for place, table, rows in (("scales", source.sheet.scales, scales), ("gates", source.sheet.gates, gates)):
+        if table is not None and rows:
+            spans.append(_Span((place,), table.file, rows[0].time_ns, rows[-1].time_ns))
+    return spans
 
 
-def _clock(start: datetime, offset_s: float) -> Clock:
-    return Clock(instant_ns(start), round(offset_s * NANOSECONDS))
+def _meeting(source: _Source, spans: list[_Span]) -> Iterator[Problem]:
+    """Films and tables that lie wholly before or after the others have a wrong start or offset."""
+    groups: list[list[_Span]] = []  # a group overlaps in time, and no other group overlaps it
+    for span in sorted(spans, key=lambda span: span.start_ns):
+        if groups and span.start_ns <= max(member.end_ns for member in groups[-1]) + NANOSECONDS:
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+    for before, after in pairwise(groups):
+        gap_s = (after[0].start_ns - max(span.end_ns for span in before)) / NANOSECONDS
+        what = f"films and tables do not meet: {gap_s:.1f} s lie between {_named(before)} and {_named(after)}"
+        yield source.problem(min(before, after, key=len)[0].place, what, "correct start, offset_s or the times in it")
+
+
+def _named(spans: list[_Span]) -> str:
+    """Some files that overlap, and from when to when."""
+    start_ns, end_ns = min(span.start_ns for span in spans), max(span.end_ns for span in spans)
+    return f"{_few([span.file for span in spans])} ({_utc(start_ns)} to {_utc(end_ns)})"
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _remarks(store: Store, films: list[Film], scales: list[ScaleBatch], gates: list[GateEvent]) -> Iterator[str]:
+    """What a receipt will have to do without."""
+    filmed, weighed = {film.camera.id for film in films}, {batch.scale for batch in scales}
+    dark = [camera.id for camera in store.spec.cameras if camera.id not in filmed]
+    if dark:
+        yield f"no film of {_few(dark)}"
+    silent = [scale.id for scale in store.spec.scales if scale.id not in weighed]
+    if silent:
+        yield f"no samples of {_few(silent)}"
+    if not any(event.kind == "entry" for event in gates):
+        yield "no entries: a visit begins where somebody is seen first, named visit-1, visit-2 and so on"
+    if not any(event.kind == "exit" for event in gates):
+        yield "no exits: no receipt becomes final"
+
+
+def _utc(time_ns: int) -> str:
+    instant = datetime.fromtimestamp(time_ns / NANOSECONDS, UTC).replace(tzinfo=None)
+    return f"{instant.isoformat(timespec='milliseconds')}Z"

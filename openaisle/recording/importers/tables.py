@@ -17,6 +17,7 @@ from openaisle.store.store import Store
 
 BATCH_NS = NANOSECONDS // 2
 MOST_PROBLEMS = 20  # of one file; a wrong column would otherwise print a book
+MOST_S = 1e10  # three centuries; milliseconds since 1970 are more
 _Row = dict[str, str]
 
 
@@ -32,10 +33,18 @@ class Clock:
         try:
             seconds = float(text)
         except ValueError:
-            return instant_ns(datetime.fromisoformat(text)) + self.offset_ns
-        if not math.isfinite(seconds):
-            raise ValueError("not a time")
+            return instant_ns(_instant(text)) + self.offset_ns
+        if not abs(seconds) < MOST_S:
+            raise ValueError(f"the time {text!r} is not in seconds")
         return self.start_ns + round(seconds * NANOSECONDS) + self.offset_ns
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        what = f"the time {text!r} is neither seconds from start nor an instant such as 2026-03-01T12:00:00Z"
+        raise ValueError(what) from None
 
 
 def instant_ns(instant: datetime) -> int:
@@ -52,8 +61,7 @@ def read_scales(path: Path, clock: Clock, store: Store, problems: list[Problem])
     samples: dict[str, list[tuple[int, float]]] = {}
 
     def read(row: _Row) -> None:
-        time_ns, scale, text = clock.time_ns(row["time"]), row["scale"], row["grams"].strip()
-        grams = float(text) if text else math.nan
+        time_ns, scale, grams = clock.time_ns(row["time"]), row["scale"], _grams(row["grams"])
         if scale not in known:
             raise ValueError(f"scale {scale!r} is not in the store")
         series = samples.setdefault(scale, [])
@@ -64,6 +72,13 @@ def read_scales(path: Path, clock: Clock, store: Store, problems: list[Problem])
     _read(path, ("time", "scale", "grams"), read, problems)
     batches = [batch for scale in sorted(samples) for batch in batches_of(scale, samples[scale])]
     return sorted(batches, key=lambda batch: batch.time_ns)
+
+
+def _grams(text: str) -> float:
+    try:
+        return float(text) if text else math.nan
+    except ValueError:
+        raise ValueError(f"grams {text!r} is not a number") from None
 
 
 def batches_of(scale: str, samples: list[tuple[int, float]]) -> Iterator[ScaleBatch]:
@@ -105,11 +120,12 @@ def _read(path: Path, columns: tuple[str, ...], read: Callable[[_Row], None], pr
     found: list[Problem] = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            table = csv.DictReader(stream, strict=True)
+            table = csv.DictReader(stream, strict=True, skipinitialspace=True)
             missing = [column for column in columns if column not in (table.fieldnames or ())]
             if missing:
                 what = f"lacks the column(s) {', '.join(missing)}" if table.fieldnames else "is empty"
-                problems.append(Problem(str(path), "line 1", what, f"the first line is {','.join(columns)}"))
+                fix = f"let the first line be {','.join(columns)}, with commas between the columns"
+                problems.append(Problem(str(path), "line 1", what, fix))
                 return
             rows = 0
             for row in table:
@@ -117,11 +133,13 @@ def _read(path: Path, columns: tuple[str, ...], read: Callable[[_Row], None], pr
                 try:
                     if None in row or None in row.values():
                         raise ValueError("has too few or too many columns")
-                    read(row)
+                    read({column: row[column].strip() for column in columns})
                 except ValueError as error:
                     found.append(Problem(str(path), f"line {table.line_num}", str(error), "mend or remove the row"))
             if rows == 0:
                 found.append(Problem(str(path), "line 2", "has no rows", "give at least one"))
+    except FileNotFoundError:
+        found.append(Problem(str(path), "file", "is missing", "put it there, or correct its name in import.yaml"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         found.append(Problem(str(path), "file", f"cannot be read as CSV ({error})", "give a UTF-8 CSV file"))
     problems += found[:MOST_PROBLEMS]

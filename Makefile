@@ -8,14 +8,15 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer
 SINGLE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 WORKERS ?= 2
 ARGS ?=
+DEMO_FLAGS ?= $(ARGS)
 
 .PHONY: help demo test lint format map bench clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: $(VENV)/.compiled ## a simulated kiosk with shoppers, the shipped model live beside it, in the terminal (ARGS=--help)
-	$(BIN)/aisle demo $(ARGS)
+demo: $(VENV)/.compiled ## a simulated kiosk with shoppers, the shipped model live beside it, in the terminal (DEMO_FLAGS=--headless)
+	$(BIN)/aisle demo $(DEMO_FLAGS)
 
 test: $(VENV)/.dev lint ## everything: lint, types and all tests (at most 12 minutes on 2 cores)
 	$(SINGLE) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)

@@ -18,11 +18,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 
 @app.command(epilog="Example: aisle store check stores/corner")
 def check(folder: Folder, as_json: AsJson = False) -> None:
-    """Read a store folder; list every problem with its file, place and fix, or say that it is sound."""
+    """Read a store folder; list every problem with its file, place and fix, or say that it is sound, with remarks."""
     from dataclasses import asdict
 
     from openaisle.errors import StoreError
     from openaisle.store.load import load_store
+    from openaisle.store.notes import store_notes
 
     try:
         store = load_store(folder)
@@ -38,10 +39,13 @@ def check(folder: Folder, as_json: AsJson = False) -> None:
         "cameras": len(store.spec.cameras),
         "products": len(store.products),
     }
+    notes = store_notes(store)
     if as_json:
-        say_json({"sound": True, "name": store.spec.name, **counts})
-    else:
-        say(f"{folder}: sound. " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+        say_json({"sound": True, "name": store.spec.name, **counts, "remarks": [asdict(note) for note in notes]})
+        return
+    say(f"{folder}: sound. " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    for note in notes:
+        say(f"remark: {note}")
 
 
 @app.command(epilog="Example: aisle store new random:corner --seed 7 --out my-store")

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from openaisle.cli import app as cli
-from openaisle.store.load import load_store
+from openaisle.store.load import load_store, save_store
 
 ROOT = Path(__file__).resolve().parents[2]
 runner = CliRunner()
@@ -74,12 +75,30 @@ def test_store_check_as_json(tmp_path: Path) -> None:
     good = aisle("store", "check", "stores/kiosk", "--json")
     assert good.returncode == 0
     assert json.loads(good.stdout)["sound"] is True
+    assert json.loads(good.stdout)["remarks"] == []
     (tmp_path / "store.yaml").write_text("version: 1\nnme: typo\n")
     bad = aisle("store", "check", str(tmp_path), "--json")
     assert bad.returncode == 2
     problems = json.loads(bad.stdout)["problems"]
     assert len(problems) > 1
     assert {"file", "place", "what", "fix"} == set(problems[0])
+
+
+def test_store_check_remarks_on_what_deserves_a_look(tmp_path: Path) -> None:
+    kiosk = load_store(ROOT / "stores" / "kiosk")
+    bare = kiosk.spec.model_copy(update={"cameras": (), "scales": kiosk.spec.scales[1:]})
+    save_store(replace(kiosk, spec=bare), tmp_path / "bare")
+    done = aisle("store", "check", str(tmp_path / "bare"))
+    assert done.returncode == 0
+    first, *remarks = done.stderr.splitlines()
+    assert "bare: sound. " in first
+    lane = kiosk.spec.scales[0].lanes[0]
+    assert remarks == [
+        "remark: store.yaml: cameras: there are no cameras (fix: add some, or work with scales only)",
+        f"remark: store.yaml: scales: no scale carries {lane} (fix: add scales, or rely on the cameras there)",
+    ]
+    told = json.loads(aisle("store", "check", str(tmp_path / "bare"), "--json").stdout)
+    assert [remark["place"] for remark in told["remarks"]] == ["cameras", "scales"]
 
 
 def test_help_is_quick_because_rooms_are_imported_late() -> None:

@@ -18,7 +18,7 @@ from openaisle.messages import NANOSECONDS, GateEvent
 from openaisle.predictor import Arrays, Predictor, TickView, VisualTokens, WrittenEvent, floats
 from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record, update_of
 from openaisle.receipts.events import Evidence, LedgerEvent
-from openaisle.receipts.ledger import Ledger, fold
+from openaisle.receipts.ledger import Ledger, fold, renamed
 from openaisle.receipts.pricing import Receipt, local_day, price
 from openaisle.store.store import Store
 from openaisle.tokens.catalogue import picture_stack
@@ -147,10 +147,12 @@ def set_up(store: Store, predictor: Predictor, *, video: bool = True, scales: bo
 def step(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
     """One tick: see, follow, weigh, write, charge."""
     state = replace(state, grams=roll(state.grams, tick) if setup.scales else state.grams)
+    known = len(state.ledger.events)
     state = follow(state, tick, predictor, setup)
+    named = updates_since(state, known, tick, setup)
     events, state = write(state, tick, predictor, setup)
     state, updates = charge(state, tick, events, setup)
-    return finish(state, tick), updates
+    return finish(state, tick), (*named, *updates)
 
 
 def roll(grams: Float32, tick: Tick) -> Float32:
@@ -248,10 +250,10 @@ def arrive(state: State, coming: list[GateEvent], predictor: Predictor, setup: S
     """New memory rows for people who just came through a gate."""
     for event in coming:
         guessed = [i for i, s in enumerate(state.shoppers) if s.guessed and event.time_ns - s.entered_ns < ADOPT_NS]
-        if guessed:  # somebody was seen at the door before the gate spoke
-            named = replace(state.shoppers[guessed[0]], visit=event.visit, guessed=False)
-            shoppers = (*state.shoppers[: guessed[0]], named, *state.shoppers[guessed[0] + 1 :])
-            state = replace(state, shoppers=shoppers)
+        if guessed:  # somebody was seen at the door before the gate spoke; what was taken since counts for the name
+            old = state.shoppers[guessed[0]]
+            shoppers = tuple(replace(s, visit=event.visit, guessed=False) if s is old else s for s in state.shoppers)
+            state = replace(state, shoppers=shoppers, ledger=renamed(state.ledger, old.visit, event.visit))
             continue
         state = add_shopper(state, enter(setup.store, event.gate), event.visit, event.time_ns, predictor)
     return state
@@ -268,7 +270,7 @@ def add_shopper(state: State, floor_m: Float32, visit: str, time_ns: int, predic
 def find_lost(state: State, votes: Arrays, attention: Float32, tick: Tick, predictor: Predictor, setup: Setup) -> State:
     """People whom no query claims: a lost query moves there, or (in a store without gate messages) a visit begins."""
     births, found = find_unclaimed(state.births, votes, attention, state.memory, setup.store)
-    if tick.gates and not births.gates_speak:
+    if not births.gates_speak and any(event.kind == "entry" for event in tick.gates):
         births = replace(births, gates_speak=True)
     state = replace(state, births=births)
     if found is None:
@@ -396,6 +398,13 @@ def charge(
     return state, tuple(updates)
 
 
+def updates_since(state: State, known: int, tick: Tick, setup: Setup) -> tuple[ReceiptUpdate, ...]:
+    """Updates for what corrections replaced after the first `known` entries of the ledger."""
+    fresh = [entry for entry in state.ledger.events[known:] if entry.supersedes]
+    told = [(e, charged(state, e.visit, tick.time_ns, setup.store)) for e in fresh]
+    return tuple(ReceiptUpdate(e.visit, update_of(e, e.visit, tick.sensed_ns), receipt) for e, receipt in told)
+
+
 def charged(state: State, visit: str, time_ns: int, store: Store) -> Receipt:
     """A visit's receipt as the ledger stands, at the prices of the day."""
     day = local_day(max(time_ns, 0), store.spec.time_zone)
@@ -459,6 +468,8 @@ def run(
             if shopper.visit not in receipts:
                 receipts[shopper.visit] = charged(state, shopper.visit, tick.time_ns, store)
         receipts |= {update.visit: update.receipt for update in updates}
+        visits = {shopper.visit for shopper in state.shoppers} | state.finished.keys()
+        receipts = {visit: receipt for visit, receipt in receipts.items() if visit in visits}  # less what was renamed
         m = state.memory
         tracks = tuple(
             Track(s.number, s.visit, m["floor"][i], m["head"][i], m["hands"][i]) for i, s in enumerate(state.shoppers)

@@ -15,7 +15,7 @@ lateness. Its rules, in full:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from openaisle.receipts.events import Evidence, LedgerEvent
 
@@ -89,6 +89,27 @@ class Ledger:
             seen.add(event.supersedes)
             event = self.event(event.supersedes)
         return event.time_ns
+
+
+def renamed(ledger: Ledger, visit: str, name: str) -> Ledger:
+    """The ledger in which all that counts for `visit` counts for `name`; corrections do so, and no entry is lost.
+
+    The other side of a hand-over keeps its units by a correction of its own.
+    """
+    for event in ledger.touching(visit):
+        if not ledger.counts(event):
+            continue
+        moved = replace(
+            event, event_id=f"{event.event_id}>{name}", kind="correction", visit=name, to_visit="",
+            quantity=event.delta(visit), supersedes=event.event_id, reason=f"visit {visit} is {name}",
+        )  # fmt: skip
+        ledger = ledger.append(moved)
+        for other in event.visits() - {visit}:
+            kept = replace(
+                moved, event_id=f"{event.event_id}>", visit=other, quantity=event.delta(other), supersedes=""
+            )
+            ledger = ledger.append(kept)
+    return ledger
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class Timeline:
 
     store: Store
     _tracks: dict[str, _Track] = field(default_factory=dict)
-    _receipts: dict[str, list[tuple[int, Receipt]]] = field(default_factory=dict)
+    _receipts: dict[str, list[tuple[int, Receipt | None]]] = field(default_factory=dict)
     _happenings: list[Happening] = field(default_factory=list)
 
     def add_body(self, time_ns: int, track: str, visit: str, points_m: ArrayLike) -> None:
@@ -89,6 +89,10 @@ class Timeline:
         history = self._receipts.setdefault(receipt.visit, [])
         if not history or history[-1][1] != receipt:
             history.append((time_ns, receipt))
+
+    def drop_receipt(self, time_ns: int, visit: str) -> None:
+        """From `time_ns` on there is no such receipt: the visit got another name."""
+        self._receipts[visit].append((time_ns, None))
 
     def add_happening(self, happening: Happening) -> None:
         """Something to point at."""
@@ -110,8 +114,9 @@ class Timeline:
         out: list[Receipt] = []
         for history in self._receipts.values():
             count = bisect_right(history, time_ns, key=lambda entry: entry[0])
-            if count:
-                out.append(history[count - 1][1])
+            receipt = history[count - 1][1] if count else None
+            if receipt is not None:
+                out.append(receipt)
         return tuple(out)
 
     def happenings(self, start_ns: int, end_ns: int) -> Iterator[Happening]:
@@ -151,6 +156,9 @@ def add_step(timeline: Timeline, result: StepResult, *, receipts: bool = True) -
         timeline.add_body(result.time_ns - SLOT_NS, str(track.number), track.visit, points)
     if not receipts:
         return ()
+    for receipt in timeline.receipts_at(result.time_ns):
+        if receipt.visit not in result.receipts:
+            timeline.drop_receipt(result.time_ns, receipt.visit)
     for receipt in result.receipts.values():
         timeline.add_receipt(result.time_ns, receipt)
     happenings = tuple(

@@ -117,6 +117,29 @@ def test_somebody_without_a_gates_word_opens_a_visit() -> None:
     assert results[-1].tracks[0].floor_m == pytest.approx([2.0, 1.5], abs=1e-4)
 
 
+def test_a_gate_that_speaks_late_names_the_visit_and_all_that_was_taken() -> None:
+    gates = [(10.0, "entry", "ann"), (16.0, "exit", "")]
+    sent = with_film(shopping([(8.0, 0, -330.0), (13.0, 1, -420.0)], gates, 20.0), films(20.0, box_from_s=3.0))
+    results = list(run(STORE, sent, Scripted(person_at=(2.0, 1.5))))
+    early = next(result for result in results if result.receipts.get("visit-1") and result.receipts["visit-1"].lines)
+    assert lines(early, "visit-1") == {gtin14(COLA): 1}
+    last = results[-1]
+    assert lines(last, "ann") == {gtin14(COLA): 1, gtin14(BEANS): 1}
+    assert last.receipts["ann"].total_cents == 300
+    assert set(last.receipts) == set(last.finished) == {"ann"}
+    (record,) = receipts_document(results, "here", "scripted").receipts
+    assert [(update.kind, update.gtin, update.quantity) for update in record.updates] == [
+        ("correction", gtin14(COLA), 1),
+        ("take", gtin14(BEANS), 1),
+    ]
+    assert record.updates[0].event_time_ns == early.updates[0].update.event_time_ns
+
+
+def test_exits_alone_do_not_tell_who_came() -> None:
+    sent = with_film(shopping([], [(0.5, "exit", "")], 14.0), films(14.0, box_from_s=3.0))
+    assert set(list(run(STORE, sent, Scripted(person_at=(2.0, 1.5))))[-1].receipts) == {"visit-1"}
+
+
 def test_in_a_store_whose_gates_speak_nobody_is_invented() -> None:
     gates = [(0.5, "entry", "ann"), (1.5, "exit", "")]
     sent = with_film(shopping([], gates, 14.0), films(14.0, box_from_s=5.0))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from openaisle.errors import ReceiptError
 from openaisle.receipts.events import LedgerEvent
-from openaisle.receipts.ledger import Ledger, fold
+from openaisle.receipts.ledger import Ledger, fold, renamed
 from tests.receipts.shops import MILK, TEA, events, put_back, take
 
 
@@ -103,6 +103,32 @@ def test_a_correction_stands_at_the_time_of_what_it_replaces() -> None:
     basket = fold(ledger(take("a", 1, quantity=2), put_back("b", 5), correction("c", 9, 1, supersedes="a")), "v1")
     assert basket.lines == ()
     assert basket.short == ()
+
+
+def test_a_renamed_visit_moves_with_all_it_holds() -> None:
+    given = LedgerEvent("d", 4, "hand_over", "v1", TEA, 1, 0.8, to_visit="v2")
+    got = LedgerEvent("e", 5, "hand_over", "v2", MILK, 1, 0.8, to_visit="v1")
+    entries = (take("a", 1, quantity=3), put_back("b", 2), correction("c", 3, 2, supersedes="b"), given, got)
+    before = ledger(take("m", 0, MILK, visit="v2"), *entries)
+    after = renamed(before, "v1", "ann")
+    assert after.events[: len(before.events)] == before.events
+    for old, new in (("v1", "ann"), ("v2", "v2")):
+        was, now = fold(before, old), fold(after, new)
+        assert [(line.gtin, line.quantity, line.time_ns) for line in now.lines] == [
+            (line.gtin, line.quantity, line.time_ns) for line in was.lines
+        ]
+        assert (now.confidence, now.short, now.conflicts) == (was.confidence, (), ())
+    assert fold(after, "v1").lines == ()
+    assert not fold(after, "v1").needs_review
+    assert fold(renamed(after, "v2", "bob"), "bob").quantity(TEA) == 1
+    assert renamed(after, "v1", "ann") == after
+
+
+def test_a_hand_over_to_the_visit_that_it_is_renamed_to_changes_nothing() -> None:
+    given = LedgerEvent("b", 2, "hand_over", "v1", TEA, 1, 0.8, to_visit="us")
+    book = renamed(ledger(take("a", 1, quantity=2), given), "v1", "us")
+    assert fold(book, "us").quantity(TEA) == 2
+    assert not fold(book, "us").needs_review
 
 
 def test_a_signed_correction_adds() -> None:

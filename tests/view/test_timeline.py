@@ -6,9 +6,24 @@ import numpy as np
 import pytest
 
 from openaisle.messages import NANOSECONDS
+from openaisle.pipeline import StepResult
 from openaisle.receipts.document import LineRecord, ReceiptRecord, ReceiptsDocument, Update
-from openaisle.view.timeline import FLOOR, GAP_NS, LINGER_NS, Timeline, add_document, add_truth, symbol
+from openaisle.tokens.scales import RATE_HZ
+from openaisle.tokens.tick import Tick
+from openaisle.view.timeline import (
+    FLOOR,
+    GAP_NS,
+    LINGER_NS,
+    Timeline,
+    add_document,
+    add_step,
+    add_truth,
+    empty_receipt,
+    symbol,
+)
 from tests.view.shop import SECONDS, START_NS, VISIT, kiosk, tick, truth
+
+NOTHING = Tick(0, START_NS, (), np.zeros((0, RATE_HZ), np.float32), ())
 
 
 def at(second: float) -> int:
@@ -73,6 +88,17 @@ def test_a_document_replays_its_updates_and_ends_with_its_lines() -> None:
         for s in (1, 2, 3, 4)
     ]
     assert seen == [{one: 2}, {one: 1}, {one: 1, other: 1}, {other: 3}]
+
+
+def test_a_visit_that_gets_its_name_later_goes_on_under_it() -> None:
+    """From a step that follows `visit-1` to one in which a gate has called it `ann`."""
+    store = kiosk()
+    timeline = Timeline(store)
+    for second, visit in ((1, "visit-1"), (2, "ann"), (3, "ann")):
+        receipts = {visit: empty_receipt(visit, store, at(second))}
+        add_step(timeline, StepResult(at(second), NOTHING, (), (), receipts, {}))
+    shown = [[receipt.visit for receipt in timeline.receipts_at(at(second))] for second in (1, 2, 3)]
+    assert shown == [["visit-1"], ["ann"], ["ann"]]
 
 
 def test_symbols_go_past_z() -> None:

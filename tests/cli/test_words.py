@@ -127,3 +127,20 @@ def test_links_in_the_docs_lead_somewhere() -> None:
         if "://" not in link and not (page.parent / link).exists()
     ]
     assert not broken
+
+
+def test_the_path_of_a_pick_is_as_the_docs_tell_it() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d \| `([^`]+)` \| ([^|]+) \|", page, re.MULTILINE)
+    assert 4 < len(rows) < 8
+    missing = [
+        f"{file}: {name}"
+        for file, names in rows
+        for name in re.findall(r"`([^`]+)`", names)
+        for word in name.split(".")
+        if not re.search(rf"^ *(def|class) {word}\b", (ROOT / "openaisle" / file).read_text(), re.MULTILINE)
+    ]
+    assert not missing
+    state = (ROOT / "openaisle" / "pipeline.py").read_text().partition("class State:")[2].partition("\n\n\n")[0]
+    told = page.partition("## Where state lives")[2].partition("##")[0]
+    assert [name for name in re.findall(r"^    (\w+): ", state, re.MULTILINE) if f"`{name}`" not in told] == []

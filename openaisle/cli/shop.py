@@ -5,11 +5,14 @@ from __future__ import annotations
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from openaisle.cli.talk import Verb, figure, progress, say, say_json, say_table
+
+if TYPE_CHECKING:
+    from openaisle.recording.importers.plain import Imported
 
 imports = typer.Typer(no_args_is_help=True, help="Make recordings from other formats.")
 
@@ -75,6 +78,26 @@ def plain(
 
     with progress("importing"):
         done = import_plain(source, out, load_store(store) if store else None)
+    _told(out, done)
+
+
+@imports.command(epilog="Example: aisle import autocheckout BASELINE-1.archive --out rec")
+def autocheckout(
+    source: Annotated[Path, typer.Argument(help="Folder of a contest case (films, tables, exports), or its dump.")],
+    out: Annotated[Path, typer.Option(help="Recording folder to write; must not exist.")],
+    store: Annotated[Path | None, typer.Option(help="Store folder; default: built from the case.")] = None,
+) -> None:
+    """Make a store and a recording from a case of the AutoCheckout contest; the store lies in OUT/store."""
+    from openaisle.recording.importers.autocheckout.run import import_autocheckout
+    from openaisle.store.load import load_store
+
+    with progress("importing"):
+        done = import_autocheckout(source, out, load_store(store) if store else None)
+    _told(out, done)
+
+
+def _told(out: Path, done: Imported) -> None:
+    """What an import wrote, and what it had to do without."""
     for remark in done.remarks:
         say(f"remark: {remark}")
     say(f"wrote {out}")

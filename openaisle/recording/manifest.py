@@ -46,10 +46,11 @@ class Origin(_Model):
 
     source: Literal["live", "simulated", "imported"] = "live"
     store: str = Field(default="", title="How the store was named, e.g. random:corner or a folder's name")
-    scenario: str = ""
+    scenario: str = Field(default="", title="Scenario of a simulated recording, test case of an imported one")
     seed: int | None = None
     split: Split = ""
     quality: str = Field(default="", title="Render quality of a simulated recording")
+    barcodes: dict[str, str] = Field(default={}, title="GTIN-14 to the bar code as the imported source spells it")
 
 
 class Manifest(_Model):

@@ -20,6 +20,7 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
     "pydantic_core": "pydantic",
     "google": "protobuf",
+    "bson": "pymongo",
     "foxglove": "foxglove-sdk",
     "rerun": "rerun-sdk",
     "typing_extensions": "typing-extensions",
@@ -81,7 +82,7 @@ def test_torch_stays_in_its_rooms(source: Source) -> None:
 @package
 def test_third_party_imports_are_declared(source: Source) -> None:
     runtime = declared() | (declared("train") if may_use_torch(source) else set())
-    optional = declared("train", "viz", "dev")
+    optional = declared("train", "mongo", "viz", "dev")
     for imported in source.imports:
         top = imported.module.split(".")[0]
         if top in sys.stdlib_module_names or top == PACKAGE:
@@ -142,4 +143,4 @@ def test_constraints_pin_everything() -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+", line) for line in lines)
     assert "torch==2.13.0" in lines
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines}
-    assert {name.replace("_", "-") for name in declared("train", "viz", "dev")} <= pinned
+    assert {name.replace("_", "-") for name in declared("train", "mongo", "viz", "dev")} <= pinned

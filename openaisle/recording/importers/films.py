@@ -27,20 +27,31 @@ class Film:
     start_ns: int
     end_ns: int  # as its header says; a day later when it does not
     pictures: int  # as its header says, 0 = it does not say
+    scaled: bool = False  # its pictures are scaled to the camera's size; otherwise they have it, or a pixel more
 
 
-def probe(path: Path, camera: CameraSpec, start_ns: int, problems: list[Problem]) -> Film | None:
-    """Open a film and hold it against its camera; None when it is of no use."""
-    place = f"camera {camera.id}"
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a film's header says: a day and 0 pictures where it does not say."""
+
+    width_px: int
+    height_px: int
+    fps: float  # 0 = it does not say
+    duration_ns: int
+    pictures: int
+
+
+def measure(path: Path, place: str, problems: list[Problem]) -> Measured | None:
+    """Open a film and read its header; None, with a problem at `place`, when it cannot be opened."""
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 problems.append(Problem(str(path), place, "has no video stream", _CUT_FIX))
                 return None
             stream = container.streams.video[0]
-            width, height = stream.codec_context.width, stream.codec_context.height
+            size = stream.codec_context.width, stream.codec_context.height
             duration_ns = round((container.duration or DAY_S * av.time_base) / av.time_base * NANOSECONDS)
-            pictures = stream.frames
+            return Measured(*size, float(stream.average_rate or 0), duration_ns, stream.frames)
     except (FFmpegError, OSError) as error:
         if not path.exists():
             problems.append(Problem(str(path), place, "is missing", "put it there, or correct its name in import.yaml"))
@@ -48,6 +59,15 @@ def probe(path: Path, camera: CameraSpec, start_ns: int, problems: list[Problem]
             what = f"cannot be opened as a film ({error.strerror or error})"
             problems.append(Problem(str(path), place, what, _CUT_FIX))
         return None
+
+
+def probe(path: Path, camera: CameraSpec, start_ns: int, problems: list[Problem]) -> Film | None:
+    """Open a film and hold it against its camera; None when it is of no use."""
+    place = f"camera {camera.id}"
+    measured = measure(path, place, problems)
+    if measured is None:
+        return None
+    width, height = measured.width_px, measured.height_px
     padded = camera.width_px + camera.width_px % 2, camera.height_px + camera.height_px % 2  # films are even
     if (width, height) not in (padded, (camera.width_px, camera.height_px)):
         wanted = f"{camera.width_px}x{camera.height_px}"
@@ -55,7 +75,7 @@ def probe(path: Path, camera: CameraSpec, start_ns: int, problems: list[Problem]
         fix = f"export it at {wanted}, or give the camera's calibration at {width}x{height} in store.yaml"
         problems.append(Problem(str(path), place, what, fix))
         return None
-    return Film(path, camera, start_ns, start_ns + duration_ns, pictures)
+    return Film(path, camera, start_ns, start_ns + measured.duration_ns, measured.pictures)
 
 
 def read_film(film: Film, problems: list[Problem]) -> Iterator[VideoFrame]:
@@ -64,6 +84,7 @@ def read_film(film: Film, problems: list[Problem]) -> Iterator[VideoFrame]:
     decoded = 0
     next_ns = float(film.start_ns)
     first_s: float | None = None
+    size = {"width": film.camera.width_px, "height": film.camera.height_px} if film.scaled else {}
     try:
         with av.open(str(film.path)) as container:
             stream = container.streams.video[0]
@@ -75,7 +96,7 @@ def read_film(film: Film, problems: list[Problem]) -> Iterator[VideoFrame]:
                 if time_ns < next_ns - interval_ns / 4:
                     continue  # the film has more pictures than the store's camera
                 next_ns = max(next_ns + interval_ns, time_ns + interval_ns / 2)
-                rgb = picture.reformat(format="rgb24").to_ndarray().astype(np.uint8, copy=False)
+                rgb = picture.reformat(format="rgb24", **size).to_ndarray().astype(np.uint8, copy=False)
                 rgb = np.ascontiguousarray(rgb[: film.camera.height_px, : film.camera.width_px])
                 yield VideoFrame(film.camera.id, time_ns, rgb)
     except (FFmpegError, OSError) as error:

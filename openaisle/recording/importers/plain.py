@@ -205,10 +205,11 @@ def _meeting(source: _Source, spans: list[_Span]) -> Iterator[Problem]:
 def _named(spans: list[_Span]) -> str:
     """Some files that overlap, and from when to when."""
     start_ns, end_ns = min(span.start_ns for span in spans), max(span.end_ns for span in spans)
-    return f"{_few([span.file for span in spans])} ({_utc(start_ns)} to {_utc(end_ns)})"
+    return f"{few([span.file for span in spans])} ({_utc(start_ns)} to {_utc(end_ns)})"
 
 
-def _few(names: list[str]) -> str:
+def few(names: list[str]) -> str:
+    """Some names, and how many more there are."""
     more = len(names) - MOST_NAMES
     return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
@@ -218,10 +219,10 @@ def _remarks(store: Store, films: list[Film], scales: list[ScaleBatch], gates: l
     filmed, weighed = {film.camera.id for film in films}, {batch.scale for batch in scales}
     dark = [camera.id for camera in store.spec.cameras if camera.id not in filmed]
     if dark:
-        yield f"no film of {_few(dark)}"
+        yield f"no film of {few(dark)}"
     silent = [scale.id for scale in store.spec.scales if scale.id not in weighed]
     if silent:
-        yield f"no samples of {_few(silent)}"
+        yield f"no samples of {few(silent)}"
     if not any(event.kind == "entry" for event in gates):
         yield "no entries: a visit begins where somebody is seen first, named visit-1, visit-2 and so on"
     if not any(event.kind == "exit" for event in gates):

@@ -129,11 +129,19 @@ def receipts(
 
 
 def score(
-    recording: Recorded,
-    receipts: Annotated[Path, typer.Argument(help="receipts.json of this recording.")],
+    recording: Annotated[Path, typer.Argument(help="Recording folder; or true baskets in the contest's form.")],
+    receipts: Annotated[
+        Path, typer.Argument(help="receipts.json of this recording; or answers in the contest's form.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Compare receipts with the truth of a simulated or labelled recording (metrics: docs/benchmark.md)."""
+    """Compare receipts with the truth of a simulated or labelled recording (metrics: docs/benchmark.md).
+
+    Two JSON files (or folders of them) in the AutoCheckout contest's form are compared by the contest's score.
+    """
+    if recording.is_file() or receipts.is_dir():
+        _score_contest(recording, receipts, as_json)
+        return
     from openaisle.receipts.document import read_receipts
     from openaisle.recording.reader import open_recording
     from openaisle.view.exports import score_recording
@@ -147,6 +155,20 @@ def score(
         return
     rows = [[name, figure(value)] for name, value in result.items()]
     say_table(f"{receipts} against {recording}", ["metric", "value"], rows)
+
+
+def _score_contest(truth: Path, answers: Path, as_json: bool) -> None:
+    from openaisle.receipts.contest import contest_score, read_baskets
+
+    scored = contest_score(read_baskets(truth), read_baskets(answers))
+    for name in scored.strangers:
+        say(f"note: there is no truth for {name!r}")
+    if as_json:
+        say_json(scored.to_json())
+        return
+    rows: list[list[object]] = [[c.name, c.hits, c.answered, c.true, figure(c.f1)] for c in scored.cases]
+    title = f"{answers} against {truth}: {figure(scored.to_json()['f1'])}"
+    say_table(title, ["case", "right", "answered", "true", "F1"], rows)
 
 
 def view(

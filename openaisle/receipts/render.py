@@ -100,8 +100,7 @@ def autocheckout(
         products: list[JsonValue] = [
             {"barcode": own.get(gtin, barcode(gtin)), "quantity": n} for gtin, n in sorted(record.quantities().items())
         ]
-        target = int(record.visit) if record.visit.isascii() and record.visit.isdecimal() else record.visit
-        receipts.append({"target_id": target, "products": products})
+        receipts.append({"target_id": record.visit, "products": products})
     return {"testcase": testcase, "user": user, "receipts": receipts}
 
 

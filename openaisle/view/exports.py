@@ -39,7 +39,9 @@ def write_document(document: ReceiptsDocument, recording: Recording, out: Path, 
         write_receipts(out, document)
         return
     if form is Format.autocheckout:
-        text = json.dumps(autocheckout(document, recording.folder.name, document.model), indent=1) + "\n"
+        origin = recording.manifest.origin
+        case = (origin.scenario if origin.source == "imported" else "") or recording.folder.name
+        text = json.dumps(autocheckout(document, case, document.model, origin.barcodes), indent=1) + "\n"
     else:
         spec, issued_ns = recording.store.spec, recording.end_ns
         text = receipts_html(priced(document, recording.store, issued_ns), spec, issued_ns)

@@ -173,7 +173,7 @@ def test_the_contest_s_answer() -> None:
         "user": "openaisle",
         "receipts": [
             {"target_id": "v1", "products": [{"barcode": "36000", "quantity": 1}, {"barcode": TEA[1:], "quantity": 2}]},
-            {"target_id": 7, "products": []},
+            {"target_id": "7", "products": []},
         ],
     }
 

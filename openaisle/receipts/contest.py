@@ -131,6 +131,7 @@ def read_baskets(path: Path) -> list[Baskets]:
     if not files:
         raise ReceiptError([Problem(str(path), "folder", "holds no JSON file", "name a folder of answers")])
     found = [baskets for file in files for baskets in _read(file)]
+    found = [one for i, one in enumerate(found) if one not in found[:i]]  # published labels repeat a case
     twice = sorted(name for name, n in Counter(name for one in found for name in one.names).items() if n > 1)
     if twice:
         what = f"the case {twice[0]!r} is there more than once"

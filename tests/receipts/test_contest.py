@@ -60,7 +60,7 @@ def test_the_score_is_the_mean_over_cases(tmp_path: Path) -> None:
 
 def test_labelled_events_are_truth_with_returns(tmp_path: Path) -> None:
     events = [label("7", WATER), label("7", CHIPS), label("7", WATER), label("7", WATER, 1), label("8", CHIPS)]
-    truth = {"lists": [{"dataset": "BASELINE-1", "events": events}]}
+    truth = {"lists": [{"dataset": "BASELINE-1", "events": events}] * 2}
     assert scored(tmp_path, truth, answer("BASELINE-1", ("7", {WATER: 1, CHIPS: 1}), ("8", {CHIPS: 1})))["f1"] == 1.0
     assert scored(tmp_path, truth, answer("BASELINE-1", ("7", {WATER: 2, CHIPS: 1})))["f1"] == pytest.approx(4 / 6)
 
@@ -100,7 +100,7 @@ def test_the_command_scores_files_and_folders(tmp_path: Path) -> None:
     [
         ("{", "file"), ("[]", "file"), ('{"testcase": "a"}', "receipts"), ('{"lists": [{"events": []}]}', "dataset"),
         ('{"receipts": [{"target_id": "1", "products": [{"barcode": "1", "quantity": -1}]}]}', "quantity"),
-        ('[{"testcase": "a", "receipts": []}, {"testcase": "a", "receipts": []}]', "testcase"), ("{" * 100_000, "file"),
+        (json.dumps([answer("a", ("1", {WATER: 1})), answer("a")]), "testcase"), ("{" * 100_000, "file"),
     ],
 )  # fmt: skip
 def test_wrong_answers_are_named(tmp_path: Path, text: str, place: str) -> None:

@@ -7,13 +7,28 @@ truth files beside them, so that a model can never read truth by mistake.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator
 
 NANOSECONDS = 1_000_000_000
+
+
+def _known(value: object) -> object:
+    """A point as JSON has it: null where a coordinate is not known."""
+    return [math.nan if part is None else part for part in value] if isinstance(value, list) else value
+
+
+# Metres in the store frame, z up; NaN = not known (labels often tell no more than where somebody stands).
+Point3 = Annotated[
+    tuple[float, float, float],
+    BeforeValidator(_known, json_schema_input_type=tuple[float | None, float | None, float | None]),
+]
 
 
 class Activity(StrEnum):
@@ -99,9 +114,9 @@ class ShopperTruth:
     staff: bool
     floor_m: tuple[float, float]
     heading_rad: float
-    head_m: tuple[float, float, float]
-    left_hand_m: tuple[float, float, float]
-    right_hand_m: tuple[float, float, float]
+    head_m: Point3
+    left_hand_m: Point3
+    right_hand_m: Point3
     activity: Activity
     left_lane: str = ""  # lane the hand is in, "" for none
     right_lane: str = ""

@@ -121,6 +121,21 @@ def export_mp4(
     say(f"wrote {out}: {film.pictures} pictures, the first {after_s:.3f} s after the recording's begin")
 
 
+@app.command("export-multiview", epilog="Example: aisle recording export-multiview rec --out data-set")
+def export_multiview(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
+    rate: Annotated[float, typer.Option(min=0.01, max=120, help="Labelled pictures a second, about.")] = 2.0,
+) -> None:
+    """Write pictures and people of a recording with truth in the form of WILDTRACK, for other trackers."""
+    from openaisle.recording.multiview import export_multiview as export
+    from openaisle.recording.reader import open_recording
+
+    with progress("exporting"):
+        done = export(open_recording(folder), out, rate)
+    say(f"wrote {out}: {done.moments} labelled moments, {done.rate_hz:.2f} a second, {done.people} people")
+
+
 @app.command("contact-sheet", epilog="Example: aisle recording contact-sheet rec --out sheet.png")
 def contact_sheet(
     folder: Folder,

@@ -96,6 +96,22 @@ def autocheckout(
     _told(out, done)
 
 
+@imports.command(epilog="Example: aisle import multiview Wildtrack --out rec")
+def multiview(
+    source: Annotated[Path, typer.Argument(help="Folder with Image_subsets, annotations_positions, calibrations.")],
+    out: Annotated[Path, typer.Option(help="Recording folder to write; must not exist.")],
+    rate: Annotated[
+        float | None, typer.Option(min=0.01, max=120, help="Labelled pictures a second; default: 2.")
+    ] = None,
+) -> None:
+    """Make a recording from WILDTRACK, MultiviewX or data in their form; who stands where becomes its truth."""
+    from openaisle.recording.importers.multiview import import_multiview
+
+    with progress("importing"):
+        done = import_multiview(source, out, rate)
+    _told(out, done)
+
+
 def _told(out: Path, done: Imported) -> None:
     """What an import wrote, and what it had to do without."""
     for remark in done.remarks:

@@ -213,7 +213,10 @@ def _final(record: ReceiptRecord, store: Store) -> Receipt:
 def _add_tick(timeline: Timeline, tick: TruthTick) -> None:
     for person in tick.shoppers:
         if not person.staff:
-            points = [(*person.floor_m, 0.0), person.head_m, person.left_hand_m, person.right_hand_m]
+            x, y = person.floor_m
+            points = np.array([(x, y, 0.0), person.head_m, person.left_hand_m, person.right_hand_m])
+            # Labels may know no more than where somebody stands: shown as an upright body.
+            points = np.where(np.isnan(points), [(x, y, 0.0), (x, y, 1.7), (x, y, 0.8), (x, y, 0.8)], points)
             timeline.add_body(tick.time_ns, person.shopper, person.visit, points)
 
 

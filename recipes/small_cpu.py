@@ -17,8 +17,8 @@ def recipe() -> Recipe:
     return Recipe(
         name="small_cpu",
         network=NetworkConfig(),
-        data=DataPlan(SCENARIOS, first_seed=1_000, frames=204, journeys=700, tracked=160),
-        vision=VisionStage(LoopConfig(steps=6_000, evaluate_every=500, log_every=25, clip_norm=2.0)),
-        receipts=ReceiptStage(LoopConfig(steps=4_000, evaluate_every=500, log_every=100)),
-        tuning=ReceiptStage(LoopConfig(steps=1_500, peak_rate=4e-4, warm_up=50, evaluate_every=500), seed=3),
+        data=DataPlan(SCENARIOS, first_seed=1_000, frames=420, journeys=860, tracked=55),
+        vision=VisionStage(LoopConfig(steps=9_600, evaluate_every=500, log_every=50, clip_norm=5.0)),
+        receipts=ReceiptStage(LoopConfig(steps=6_400, evaluate_every=1_000, log_every=100)),
+        tuning=ReceiptStage(LoopConfig(steps=3_400, peak_rate=4e-4, warm_up=50, evaluate_every=500), seed=3),
     )

@@ -18,7 +18,7 @@ from openaisle.predictor import Arrays, Predictor, TickView, VisualTokens, Writt
 from openaisle.receipts.ledger import fold
 from openaisle.receipts.pricing import Receipt, local_day, price
 from openaisle.sim.source import SimulatedStore
-from openaisle.tokens.journey import ACTIVITIES, FRAME_HZ, FRAMES
+from openaisle.tokens.journey import ACTIVITIES, FRAME_HZ, FRAMES, by_reach
 from openaisle.tokens.tick import AHEAD_NS, SLOT_NS, Tick, Ticker
 
 FLOOR_SD_M, HAND_SD_M = 0.02, 0.03  # what a very good tracker would claim; a decoder was never trained on zero
@@ -106,16 +106,19 @@ def follow_truth(state: State, tick: Tick, seen: Mapping[int, TruthTick], width:
 def slot_rows(people: Mapping[int, ShopperTruth], width: int) -> Arrays:
     """True people as memory rows: what a tracker that is never wrong would hold."""
     n, f32 = len(people), np.float32
-    hands = [(person.left_hand_m, person.right_hand_m) for person in people.values()]
+    floor = np.array([person.floor_m for person in people.values()], dtype=f32).reshape(n, 2)
+    both = [(person.left_hand_m, person.right_hand_m) for person in people.values()]
+    hands = np.array(both, dtype=f32).reshape(n, 2, 3)
+    order = by_reach(floor, hands)
     held = [[HOLDS if h else HOLDS_NOT for h in (p.left_gtins, p.right_gtins)] for p in people.values()]
     doing = [_ACTIVITIES.index(person.activity) for person in people.values()]
     return {
         "number": np.array(list(people), dtype=np.int64),
-        "floor": np.array([person.floor_m for person in people.values()], dtype=f32).reshape(n, 2),
+        "floor": floor,
         "floor_variance": np.tile(np.eye(2, dtype=f32) * FLOOR_SD_M**2, (n, 1, 1)),
-        "hands": np.array(hands, dtype=f32).reshape(n, 2, 3),
+        "hands": np.take_along_axis(hands, order[..., None], axis=1),
         "hand_variance": np.tile(np.eye(3, dtype=f32) * HAND_SD_M**2, (n, 2, 1, 1)),
-        "held": np.array(held, dtype=f32).reshape(n, 2),
+        "held": np.take_along_axis(np.array(held, dtype=f32).reshape(n, 2), order, axis=1),
         "activity": np.eye(ACTIVITIES, dtype=f32)[np.array(doing, dtype=np.int64)],
         "product": np.zeros((n, 2, width), dtype=f32),
     }

@@ -13,7 +13,7 @@ import numpy as np
 from openaisle.bench.jobs import Job
 from openaisle.bench.oracle import Blind, run_on_truth
 from openaisle.bench.results import CaseResult
-from openaisle.bench.shop import shoppers_present, through_h264
+from openaisle.bench.shop import shoppers_present
 from openaisle.bench.suites import Case
 from openaisle.edge.rule import RulePredictor
 from openaisle.edge.runtime import WEIGHTS, load_predictor, read_model
@@ -21,6 +21,7 @@ from openaisle.messages import Truth, TruthEvent, TruthReceipt, TruthTick
 from openaisle.pipeline import StepResult, receipts_document, run
 from openaisle.predictor import Predictor
 from openaisle.receipts.score import Score, score
+from openaisle.recording.video import through_h264
 from openaisle.sim.scenario import load_scenario
 from openaisle.sim.source import SimulatedStore
 from openaisle.sim.stores import open_store

@@ -122,9 +122,9 @@ class WriteGraph(nn.Module):
         fits = batch.lanes[..., LANE_FIT]
         previous = journey.memory[:, :0]
         written: list[tuple[Choice, Tensor]] = []
-        for _ in range(MAX_EVENTS):
+        for i in range(MAX_EVENTS):
             state = self.receipt.decoder.states(journey, previous)[:, -1:]
-            logits, choice = self.receipt.decoder(state, journey, fits, None, masks)
+            logits, choice = self.receipt.decoder(state, journey, fits, None, masks, first=i == 0)
             previous = torch.cat([previous, self.receipt.embed(choice, journey)], dim=1)
             written.append((choice, confidence(logits, choice)))
         parts = [torch.cat([getattr(choice, name)[0] for choice, _ in written]) for name in EVENT_NAMES[:-1]]

@@ -66,7 +66,7 @@ def votes_from_tokens(tokens: PatchOutputs, anchor: Tensor, frame: Tensor, view:
         return world.mean, world.factor @ world.factor.transpose(-1, -2)
 
     floor, head = moved(tokens.floor), moved(tokens.head)
-    left, right = moved(tokens.left_hand), moved(tokens.right_hand)
+    left, right = moved(tokens.far_hand), moved(tokens.near_hand)
     return Votes(
         tokens.person.sigmoid(), *floor,
         torch.stack([left[0], right[0]], 1), torch.stack([left[1], right[1]], 1), *head,
@@ -149,7 +149,7 @@ class ShopperMemory(nn.Module):
         moved = memory.hands + F.pad(floor - memory.floor, (0, 1))[:, None]
         eye = torch.eye(3, dtype=floor.dtype)
         prior = inverse(memory.hand_variance + eye * (self.log_reach.exp() * dt_s) ** 2)
-        each = torch.stack([self.discounted(name, votes, weight) for name in ("left_hand", "right_hand")], dim=-1)
+        each = torch.stack([self.discounted(name, votes, weight) for name in ("far_hand", "near_hand")], dim=-1)
         information = prior + torch.einsum("tqh,thij->qhij", each, votes.hand_information)
         vector = (prior @ moved[..., None])[..., 0]
         vector = vector + torch.einsum("tqh,thij,thj->qhi", each, votes.hand_information, votes.hand_mean)

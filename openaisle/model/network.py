@@ -13,7 +13,7 @@ from openaisle.model.config import NetworkConfig
 from openaisle.model.gaussians import Fusion, rotate
 from openaisle.model.trunk import Gaussian, PatchOutputs, Trunk
 
-POINTS = ("floor", "head", "left_hand", "right_hand")
+POINTS = ("floor", "head", "far_hand", "near_hand")
 PRIOR_INFORMATION = 0.05  # 1/m²: people are somewhere within metres, so that a group with one weak vote can be solved
 
 

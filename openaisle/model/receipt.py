@@ -164,8 +164,8 @@ class JourneyEncoder(nn.Module):
         """Encode everything there is to know about a tick."""
         both = (batch.shopper_mask[:, :, None] & batch.lane_mask[:, None, :]).to(batch.lanes.dtype)[..., None]
         pairs: Tensor = self.pair(batch.pairs) * both
-        lanes = self.lane(batch.lanes) + self.pair_to_lane(pairs.amax(1))
-        shoppers = self.shopper(batch.shoppers) + self.pair_to_shopper(pairs.amax(2))
+        lanes = self.lane(batch.lanes) + self.pair_to_lane(pairs.amax(1).clamp_min(0))
+        shoppers = self.shopper(batch.shoppers) + self.pair_to_shopper(pairs.amax(2).clamp_min(0))
         baskets = self.basket(batch.baskets) + self.owner(take_row(shoppers, batch.basket_shopper))
         baskets = baskets + self.place(take_row(lanes, batch.basket_lane))
         events = self.event(batch.events) + self.owner(take_row(shoppers, batch.event_shopper))
@@ -203,6 +203,8 @@ class JourneyEncoder(nn.Module):
 class ReceiptDecoder(nn.Module):
     """Journey + events so far → the next event, part by part: kind, lane, shopper, product, quantity, receiver."""
 
+    quiet: Tensor  # added to END's score before the first event: how much rarer events are than in training's draw
+
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         width, self.heads = config.journey_width, config.journey_heads
@@ -219,6 +221,9 @@ class ReceiptDecoder(nn.Module):
         self.pair_score = mlp(PAIR_WIDTH, 32, 1)
         self.fit_score = mlp(BASKET_LANE_FEATURES + 2, 32, 1)
         self.quantity_out = mlp(2 * width + BASKET_LANE_FEATURES, width, MAX_QUANTITY)
+        self.register_buffer("quiet", torch.zeros(()))
+        self.trust_scale = nn.Linear(width, 1)  # how far to believe the step's own count of units
+        nn.init.zeros_(self.trust_scale.weight)
 
     def states(self, journey: Journey, previous: Tensor) -> Tensor:
         """Decoder states [B, X, D] for positions whose previous events are embedded as [B, X - 1, D]."""
@@ -239,14 +244,23 @@ class ReceiptDecoder(nn.Module):
         return scores.float().masked_fill(~mask[:, None, :], FAR)
 
     def forward(
-        self, state: Tensor, journey: Journey, lane_fits: Tensor, given: Choice | None, masks: tuple[Tensor, Tensor]
+        self,
+        state: Tensor,
+        journey: Journey,
+        lane_fits: Tensor,
+        given: Choice | None,
+        masks: tuple[Tensor, Tensor],
+        *,
+        first: bool = False,
     ) -> tuple[EventLogits, Choice]:
-        """Scores and the choice (given, or greedy).
+        """Scores and the choice (given, or greedy; `first` when nothing is written yet in a tick as it comes).
 
         lane_fits [B, L, BASKET_LANE_FEATURES] tells how each lane's step fits its own product; masks: lanes, shoppers.
         """
         lane_mask, shopper_mask = masks
         kind_logits = self.kind_out(state).float()
+        if first:
+            kind_logits = kind_logits + F.pad(self.quiet.view(1, 1, 1), (0, len(KINDS) - 1))
         kind = given.kind if given is not None else kind_logits.argmax(-1)
         state = state + self.kind_in(kind)
         at_lane = ((kind == 1) | (kind == 2)).to(state.dtype)[..., None]
@@ -261,16 +275,29 @@ class ReceiptDecoder(nn.Module):
         product_logits = self.point("product", state, journey.candidates, journey.candidate_mask)
         fits = fits_at(journey.fits, lane_fits, lane)  # [B, X, C, 4]
         product_logits = product_logits + self.fit_of(fits, journey.candidate_owner, shopper)
+        if given is None:
+            product_logits = merge_planned(product_logits, fits, lane, at_lane)
         product = given.product if given is not None else product_logits.argmax(-1)
         chosen = take_row(journey.candidates, product)
         fit = torch.gather(fits, 2, product[..., None, None].expand(-1, -1, 1, fits.shape[-1])).squeeze(2)
         quantity_logits = self.quantity_out(torch.cat([state, chosen, fit.to(state.dtype)], dim=-1)).float()
+        quantity_logits = quantity_logits + self.count_of(fit, state) * at_lane.float()
         quantity = given.quantity if given is not None else quantity_logits.argmax(-1)
         state = state + self.chosen["product"](chosen) + self.quantity_in(quantity)
         receiver_logits = self.point("receiver", state, journey.shoppers, shopper_mask)
         receiver = given.receiver if given is not None else receiver_logits.argmax(-1)
         logits = EventLogits(kind_logits, lane_logits, shopper_logits, product_logits, quantity_logits, receiver_logits)
         return logits, Choice(kind, lane, shopper, product, quantity, receiver)
+
+    def count_of(self, fit: Tensor, state: Tensor) -> Tensor:
+        """Score [B, X, MAX_QUANTITY] of quantities by how near they are to the units the step weighs.
+
+        Counting need not be learnt for each quantity: four units put back are rare, and weigh what they weigh.
+        """
+        units = torch.arange(1, MAX_QUANTITY + 1, dtype=torch.float32)
+        away = (fit[..., :1].float().abs() - units).abs()  # fit: count, misfit, known, log mass
+        trust: Tensor = F.softplus(self.trust_scale(state).float() + 1.0) * fit[..., 2:3].float()
+        return -trust * away * 3.0
 
     def fit_of(self, fits: Tensor, owner: Tensor, shopper: Tensor) -> Tensor:
         """Score [B, X, C] of candidates by weight fit and by whether they are the chosen shopper's own."""
@@ -280,14 +307,28 @@ class ReceiptDecoder(nn.Module):
         return scores[..., 0].float()
 
 
+def merge_planned(logits: Tensor, fits: Tensor, lane: Tensor, at_lane: Tensor) -> Tensor:
+    """Scores [B, X, C] in which everything planned for the chosen lane counts as that lane's own candidate.
+
+    A unit put back where it belongs is named by the lane and by the basket alike. Training goes on from the lane's
+    candidate then; greedy writing has to do the same, or it counts units in a state that it has never been in.
+    """
+    same = (fits[..., -1] > 0.5) & (at_lane > 0.5)
+    total = logits.masked_fill(~same, FAR).logsumexp(-1, keepdim=True)
+    here = (torch.arange(logits.shape[-1], device=lane.device) == lane[..., None]) & (at_lane > 0.5)
+    return torch.where(here, total, logits.masked_fill(same, FAR))
+
+
 def fits_at(fits: Tensor, lane_fits: Tensor, lane: Tensor) -> Tensor:
     """How the chosen lanes' steps fit every candidate: [B, X, C, F] from fits [B, C, L, F] and lane [B, X].
 
-    Lane candidates (rows of lanes) carry the fit of their own product with their own step.
+    Lane candidates (rows of lanes) carry the fit of their own product with their own step; the last feature tells
+    the products that are planned for the chosen lane.
     """
     _, candidates, lanes, width = fits.shape
     at = torch.gather(
         fits.transpose(1, 2), 1, lane.clamp_min(0)[..., None, None].expand(-1, -1, candidates, width)
     )  # [B, X, C, F]
-    own = F.pad(lane_fits, (0, 0, 0, candidates - lanes))
-    return at + own[:, None]
+    own = F.pad(lane_fits, (0, 1, 0, candidates - lanes))
+    here = (torch.arange(candidates, device=lane.device) == lane[..., None]).to(at.dtype)
+    return at + own[:, None] + F.pad(here[..., None], (width - 1, 0))

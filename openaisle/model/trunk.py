@@ -15,7 +15,6 @@ from torch.nn import functional as F
 from openaisle.model.config import NetworkConfig
 from openaisle.tokens.rays import RAY_FEATURES
 
-PATCH_VALUES = 16 * 16 * 3
 SEGMENT_CLASSES = ("static", "fixture", "product", "person", "hand", "held")
 SEGMENT_CELLS = 16  # 4×4 cells of 4×4 pixels per patch
 
@@ -35,11 +34,11 @@ class PatchOutputs:
     person: Tensor  # logit: belongs to a person
     floor: Gaussian  # K = 2, where its owner stands
     head: Gaussian  # K = 3
-    left_hand: Gaussian  # K = 3
-    right_hand: Gaussian  # K = 3
-    hand_seen: Tensor  # [.., 2] logits: this patch shows the owner's left / right hand
+    far_hand: Gaussian  # K = 3, the hand farther from the body's axis (tokens/journey.py, by_reach)
+    near_hand: Gaussian  # K = 3
+    hand_seen: Tensor  # [.., 2] logits: this patch shows the owner's far / near hand
     appearance: Tensor  # [.., A] unit vector, alike for the same person
-    held: Tensor  # [.., 2] logits: the left / right hand holds merchandise
+    held: Tensor  # [.., 2] logits: the far / near hand holds merchandise
     product: Tensor  # [.., E] unit vector in the catalogue's embedding space
     segments: Tensor  # [.., 16, classes] logits
     log_range: Tensor  # log(depth along the ray / anchor range)
@@ -88,13 +87,12 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class PatchStem(nn.Module):
-    """Small convolutions within each patch: a hand is four pixels wide, which a linear embedding learns slowly."""
+    """Small convolutions within each patch: a hand is four pixels wide, which a linear embedding hardly learns."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first, self.second = nn.Conv2d(6, 24, 3, stride=2, padding=1), nn.Conv2d(24, 48, 3, stride=2, padding=1)
-        self.out = nn.Linear(48 * 16, width)
-        nn.init.zeros_(self.out.weight)
+        self.first, self.second = nn.Conv2d(6, 32, 3, stride=2, padding=1), nn.Conv2d(32, 64, 3, stride=2, padding=1)
+        self.out = nn.Linear(64 * 16, width)
 
     def forward(self, values: Tensor) -> Tensor:
         """values [I, N, 2 * 768] (now, change; pixels of 16×16×3) → [I, N, D]."""
@@ -113,14 +111,13 @@ class Trunk(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         width, self.head_width = config.trunk_width, config.trunk_width // config.trunk_heads
-        self.embed_pixels = nn.Linear(2 * PATCH_VALUES, width)
         self.stem = PatchStem(width)
         self.embed_rays = nn.Sequential(nn.Linear(RAY_FEATURES, width), nn.GELU(), nn.Linear(width, width))
         self.layers = nn.ModuleList(TrunkLayer(width, config.trunk_heads) for _ in range(config.trunk_layers))
         self.norm = nn.LayerNorm(width)
         self.hidden = nn.Linear(width, width)
         self.sizes = {
-            "person": 1, "floor": 5, "head": 9, "left_hand": 9, "right_hand": 9, "hand_seen": 2,
+            "person": 1, "floor": 5, "head": 9, "far_hand": 9, "near_hand": 9, "hand_seen": 2,
             "appearance": config.appearance_width, "held": 2, "product": config.product_width,
             "segments": SEGMENT_CELLS * len(SEGMENT_CLASSES), "log_range": 1, "activity": 8,
         }  # fmt: skip
@@ -133,7 +130,7 @@ class Trunk(nn.Module):
         now = pixels.to(rays.dtype) / 255.0
         before = background.to(rays.dtype) / 255.0
         values = torch.cat([now - 0.5, (now - before) * 2.0], dim=-1)
-        x = self.embed_pixels(values) + self.stem(values) + self.embed_rays(rays)
+        x = self.stem(values) + self.embed_rays(rays)
         angle = (cells.to(rays.dtype)[..., None] * self.frequencies).flatten(-2)[..., None, :]
         cos, sin = angle.cos(), angle.sin()
         bias = (~mask).to(rays.dtype) * -1e4
@@ -148,8 +145,8 @@ class Trunk(nn.Module):
             person=parts["person"][..., 0],
             floor=gaussian(parts["floor"], 2),
             head=gaussian(parts["head"], 3),
-            left_hand=gaussian(parts["left_hand"], 3),
-            right_hand=gaussian(parts["right_hand"], 3),
+            far_hand=gaussian(parts["far_hand"], 3),
+            near_hand=gaussian(parts["near_hand"], 3),
             hand_seen=parts["hand_seen"],
             appearance=F.normalize(parts["appearance"], dim=-1, eps=1e-6),
             held=parts["held"],

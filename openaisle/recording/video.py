@@ -6,6 +6,7 @@ pictures give the same bytes. A key frame comes at the first picture, every 2 s 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -17,8 +18,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from numpy.typing import NDArray
 
-from openaisle.messages import NANOSECONDS, VideoFrame, VideoPacket
+from openaisle.messages import NANOSECONDS, GateEvent, Message, ScaleBatch, VideoFrame, VideoPacket
 from openaisle.recording.codec import is_keyframe
+from openaisle.store.store import Store
 
 KEYFRAME_NS = 2 * NANOSECONDS  # a seek decodes at most this much before its target
 # Measured at 320x240 on one core: ultrafast 1,400-2,100 pictures/s with conversion, veryfast 680-1,050.
@@ -119,6 +121,20 @@ class Decoder:
         if self.size is not None and rgb.shape[:2] != self.size:
             rgb = np.ascontiguousarray(rgb[: self.size[0], : self.size[1]])
         return VideoFrame(packet.camera, packet.time_ns, np.asarray(rgb, dtype=np.uint8))
+
+
+def through_h264(messages: Iterable[Message], store: Store) -> Iterator[VideoFrame | ScaleBatch | GateEvent]:
+    """The same stream with every picture encoded and decoded, as a camera and a recording would do."""
+    encoders = {camera.id: Encoder(camera.id, camera.fps) for camera in store.spec.cameras}
+    decoders = {camera.id: Decoder((camera.height_px, camera.width_px)) for camera in store.spec.cameras}
+    for message in messages:
+        if isinstance(message, VideoFrame):
+            frame = decoders[message.camera].decode(encoders[message.camera].encode(message))
+            if frame is not None:
+                yield frame
+        else:
+            assert not isinstance(message, VideoPacket), "a simulated store sends pictures"
+            yield message
 
 
 def _new_decoder() -> VideoCodecContext:

@@ -102,7 +102,7 @@ def draw_build(rng: np.random.Generator, child: bool, staff: bool, carrier: Carr
     """A random body: 1.45-1.95 m, children 1.15-1.5 m; clothes of any colour, plain or patterned."""
     height = float(rng.uniform(1.15, 1.5)) if child else float(np.clip(rng.normal(1.70, 0.1), 1.45, 1.98))
     wide = float(rng.normal(1.0, 0.07))
-    dims = height * np.array([1.0, 0.52, 0.295, 0.118, 0.055, 0.172, 0.215, 0.27, 0.27, 0.0, 0.0, 0.062, 0.0])
+    dims = height * np.array([1.0, 0.52, 0.295, 0.118, 0.055, 0.172, 0.215, 0.248, 0.248, 0.0, 0.0, 0.062, 0.0])
     dims[[SHOULDER, HIP, GIRTH]] *= np.clip(wide, 0.85, 1.2)
     dims[[UPPER, FORE]] *= float(np.clip(rng.normal(1.0, 0.03), 0.93, 1.08))
     dims[HEAD_R] = 0.082 + 0.013 * height

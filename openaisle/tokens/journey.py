@@ -25,8 +25,12 @@ SHOPPER_FEATURES = FRAMES * (6 + 2 + 2 + 2 + ACTIVITIES) + 2
 PAIR_FEATURES = FRAMES * (6 + 2 + 1 + 1 + 2 + 2) + 2
 BASKET_FEATURES = 5
 EVENT_FEATURES = 6
-BASKET_LANE_FEATURES = 4
+BASKET_LANE_FEATURES = 5  # fit_features, and whether the lane is planned for the product
 KINDS = ("end", "take", "return", "hand_over")
+GUESSES = 4  # products per lane that a step may be, when it does not fit the lane's own
+GUESS_STEP_G = 6.0  # a smaller step tells nothing about a product
+FITS_SD = 2.5
+MASS_SPREAD = 0.025  # of a unit around its catalogue weight
 Float32 = NDArray[np.float32]
 
 
@@ -67,7 +71,7 @@ class TrackWindow:
 
     floor_m: Float32  # [S, FRAMES, 2]
     floor_sd_m: Float32  # [S, FRAMES]
-    hands_m: Float32  # [S, FRAMES, 2, 3]
+    hands_m: Float32  # [S, FRAMES, 2, 3] the farther from the body's axis first
     hand_sd_m: Float32  # [S, FRAMES, 2]
     held: Float32  # [S, FRAMES, 2] probability that the hand holds merchandise
     activity: Float32  # [S, FRAMES, 8] probabilities
@@ -83,7 +87,7 @@ class Candidate:
     quantity: int
     age_s: float
     shopper: int = -1  # row of the owner, -1 = lies in a lane
-    lane: int = -1  # store lane index where it is known to lie, -1 = in a basket
+    lane: int = -1  # store lane index where it is known (or, with quantity 0, guessed) to lie, -1 = in a basket
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,15 @@ class TickFeatures:
     events: Float32  # [E, EVENT_FEATURES]
     event_shopper: NDArray[np.int32]  # [E]
     event_lane: NDArray[np.int32]  # [E] row into `lane`, -1
+
+
+def by_reach(floor_m: NDArray[np.floating], hands_m: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Order [..., 2] that puts the hand farther from the body's axis first; floor_m [..., 2], hands_m [..., 2, 3].
+
+    From above, left and right look alike until the face is found; which hand reaches is plain to see.
+    """
+    away = np.linalg.norm(hands_m[..., :2] - floor_m[..., None, :], axis=-1)
+    return np.argsort(-away, axis=-1, kind="stable")
 
 
 def hands_in_lanes(table: LaneTable, tracks: TrackWindow) -> Float32:
@@ -269,13 +282,16 @@ def tick_features(
         if candidate.shopper >= 0:
             items[candidate.shopper] += candidate.quantity
     row = {int(index): i for i, index in enumerate(lane)}
-    kept = tuple(c for c in candidates if c.lane < 0 or c.lane in row)
     step = np.where(table.scale[lane] >= 0, window.step_grams[table.scale[lane]] if len(window.activity) else 0.0, 0.0)
+    kept = tuple(c for c in candidates if c.lane < 0 or c.lane in row)
+    kept += weight_guesses(table, window, lane, step, {(c.lane, c.product) for c in kept})
     basket_product = np.array([c.product for c in kept], dtype=np.int32)
     basket_unit = table.unit_grams[basket_product] if kept else np.zeros(0, dtype=np.float32)
     fits = fit_features(
         np.broadcast_to(step, (len(kept), len(lane))), np.broadcast_to(basket_unit[:, None], (len(kept), len(lane)))
     )
+    planned = (basket_product[:, None] == product[None, :]).astype(np.float32)
+    fits = np.concatenate([fits, planned[..., None]], axis=-1)
     match = product_match(tracks, embeddings, product)
     return TickFeatures(
         lane, lane_features(table, window, lane), product, shopper_features(tracks, items),
@@ -287,6 +303,37 @@ def tick_features(
         np.array([e.shopper for e in recent], dtype=np.int32),
         np.array([row.get(e.lane, -1) for e in recent], dtype=np.int32),
     )  # fmt: skip
+
+
+def weight_guesses(
+    table: LaneTable, window: ScaleWindow, lane: NDArray[np.int32], step: Float32, known: set[tuple[int, int]]
+) -> tuple[Candidate, ...]:
+    """Products of the whole catalogue that a lane's step fits when none that belongs there does: misplaced items.
+
+    step [L] grams. At most GUESSES a lane, best first; those in `known` (lane, product) are named already.
+    """
+    out: list[Candidate] = []
+    unit = table.unit_grams
+    weighed = np.flatnonzero((table.scale[lane] >= 0) & (np.abs(step) > GUESS_STEP_G))
+    done: set[int] = set()
+    for i in weighed:
+        scale = int(table.scale[lane[i]])
+        if scale in done:  # lanes on one scale see the same step
+            continue
+        done.add(scale)
+        grams, noise = abs(float(step[i])), float(window.noise_grams[scale])
+        count = np.clip(np.round(grams / np.maximum(unit, 1e-3)), 1, 3)
+        spread = np.hypot(1.5 + 0.6 * noise, MASS_SPREAD * unit * count)
+        misfit = np.where(unit > 0, np.abs(grams - count * unit) / spread, np.inf)
+        own = table.product[(table.scale == scale) & (table.product >= 0)]
+        if len(own) and misfit[own].min() < FITS_SD:
+            continue
+        score = misfit**2 / 2 + np.log(spread) + 1.2 * (count - 1)
+        score[misfit > FITS_SD] = np.inf
+        for product in np.argsort(score, kind="stable")[:GUESSES]:
+            if np.isfinite(score[product]) and (int(lane[i]), int(product)) not in known:
+                out.append(Candidate(int(product), 0, 60.0, lane=int(lane[i])))
+    return tuple(out)
 
 
 def _basket_row(candidate: Candidate, table: LaneTable) -> tuple[float, ...]:

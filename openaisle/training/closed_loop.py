@@ -14,6 +14,7 @@ import numpy as np
 from openaisle.messages import NANOSECONDS
 from openaisle.pipeline import State, fill_slot, finish, follow, set_up
 from openaisle.predictor import Predictor
+from openaisle.recording.video import through_h264
 from openaisle.sim.engine import START_NS
 from openaisle.sim.scenario import load_scenario
 from openaisle.sim.source import SimulatedStore
@@ -34,7 +35,8 @@ def tracked_record(spec: ShardSpec, predictor: Predictor) -> JourneyRecord:
     person_of: dict[int, int] = {}
     waiting = members(record)
     ticker = Ticker(store)
-    for tick in ticker.ticks(SimulatedStore(store, load_scenario(spec.scenario), spec.seed, truth=False)):  # type: ignore[arg-type]
+    shop = SimulatedStore(store, load_scenario(spec.scenario), spec.seed, truth=False)
+    for tick in ticker.ticks(through_h264(shop, store)):
         state = follow(state, tick, predictor, setup)
         assign(state, record, person_of, waiting)
         keep(state, tick, tracks, person_of)

@@ -14,8 +14,6 @@ from openaisle.model.batch import DenseBatch, DenseTargets, ImageChunk
 
 CHUNKS = 4  # images are sorted by token count and padded in this many groups
 PRODUCTS_DRAWN = 16  # catalogue rows per store in a batch, the held ones included
-REACH_M = 0.38
-REACH_BOOST = 8.0
 Arrays = dict[str, NDArray[np.generic]]
 
 
@@ -27,7 +25,6 @@ class Shard:
     arrays: Arrays
     first: NDArray[np.int64]  # [images + 1] first token of each image
     instants: NDArray[np.int32]  # instants that have images
-    weight: NDArray[np.float64]  # [instants] how often to draw each: moments of reaching are what matters
 
 
 def load_shard(path: Path, number: int) -> Shard:
@@ -36,23 +33,60 @@ def load_shard(path: Path, number: int) -> Shard:
         arrays: Arrays = {name: file[name] for name in file.files}
     first = np.concatenate([[0], np.cumsum(arrays["count"])]).astype(np.int64)
     instants = np.unique(arrays["instant"]).astype(np.int32)
-    hands, floor = (np.asarray(arrays[f"people_{name}"], dtype=np.float32) for name in ("hands", "floor"))
-    away = np.linalg.norm(hands[..., :2] - floor[:, None], axis=-1).max(1)
-    reaching = np.unique(arrays["people_instant"][away > REACH_M])
-    weight = 1.0 + REACH_BOOST * np.isin(instants, reaching)
-    return Shard(number, arrays, first, instants, weight / weight.sum())
+    return Shard(number, arrays, first, instants)
 
 
-def sample_batch(shards: Sequence[Shard], instants: int, rng: np.random.Generator) -> DenseBatch:
-    """A batch of pairs of instants: two from each of instants / 2 shards, all their cameras."""
+def sample_batch(
+    shards: Sequence[Shard], instants: int, rng: np.random.Generator, *, augment: bool = False
+) -> DenseBatch:
+    """A batch of pairs of instants: two from each of instants / 2 shards, all their cameras.
+
+    augment: half of the shards mirrored, each image in another light.
+    """
     chosen = rng.choice(len(shards), max(1, instants // 2), replace=len(shards) < instants // 2)
     picks = [(shards[i], draw(shards[i], rng)) for i in chosen]
-    return build_batch(picks, rng)
+    return build_batch(picks, rng, augment=augment)
 
 
 def draw(shard: Shard, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Two instants of a shard, rather ones in which somebody reaches."""
-    return rng.choice(shard.instants, min(2, len(shard.instants)), replace=False, p=shard.weight)
+    """Two instants of a shard."""
+    return rng.choice(shard.instants, min(2, len(shard.instants)), replace=False)
+
+
+# In the camera's horizontal frame (forward, left, up) a mirrored world is a world: left changes its sign. Signs of
+# the ray features (tokens/rays.py): a mirrored picture's right neighbour is what was the left one.
+_VECTOR, _RIGHT = (1.0, -1.0, 1.0), (-1.0, 1.0, -1.0)
+MIRRORED_RAYS = np.array(
+    [*_VECTOR, 1.0, *_VECTOR, 1.0, -1.0, *_RIGHT, *_VECTOR, 1.0, 1.0, *(_VECTOR * 4), *(1.0,) * 12], dtype=np.float16
+)
+MIRRORED_TARGET = np.array([1.0, -1.0, *(_VECTOR * 3)], dtype=np.float16)
+MIRRORED_WORLD = np.array([1.0, -1.0, 1.0], dtype=np.float32)
+
+
+def mirrored(image: Arrays) -> Arrays:
+    """One image of the mirrored world: pixels, cells, rays and targets of its tokens."""
+    out = dict(image)
+    for name in ("pixels", "background"):
+        out[name] = image[name].reshape(-1, 16, 16, 3)[:, :, ::-1].reshape(-1, 768)
+    # columns count down instead of up: tokens see each other's cells by difference only
+    out["cells"] = np.multiply(image["cells"], np.array([1, -1], dtype=np.int16))
+    out["segments"] = image["segments"].reshape(-1, 4, 4)[:, :, ::-1].reshape(-1, 16)
+    out["rays"] = np.multiply(image["rays"], MIRRORED_RAYS)
+    out["target"] = np.multiply(image["target"], MIRRORED_TARGET)
+    out["anchor"] = np.multiply(image["anchor"], MIRRORED_WORLD)
+    out["frame"] = np.multiply(image["frame"], np.outer(MIRRORED_WORLD, MIRRORED_WORLD))
+    return out
+
+
+def relit(image: Arrays, rng: np.random.Generator) -> Arrays:
+    """The same image with another exposure and white balance, now and before alike."""
+    gain = np.exp(rng.normal(0.0, 0.12)) * np.exp(rng.normal(0.0, 0.04, 3))
+    table = np.clip(np.arange(256)[:, None] * gain + rng.normal(0.0, 4.0), 0, 255).astype(np.uint8)
+    out = dict(image)
+    for name in ("pixels", "background"):
+        planes = image[name].reshape(-1, 256, 3)
+        out[name] = np.stack([table[planes[..., c], c] for c in range(3)], axis=-1).reshape(-1, 768)
+    return out
 
 
 @dataclass
@@ -65,16 +99,33 @@ class _Parts:
     picture_shop: list[NDArray[np.int64]]
 
 
-def build_batch(picks: Sequence[tuple[Shard, NDArray[np.int32]]], rng: np.random.Generator) -> DenseBatch:
+def build_batch(
+    picks: Sequence[tuple[Shard, NDArray[np.int32]]], rng: np.random.Generator, *, augment: bool = False
+) -> DenseBatch:
     """Batch from explicit (shard, instants)."""
     parts = _Parts([], [], [], [])
     for shop, (shard, instants) in enumerate(picks):
+        known = len(parts.images), len(parts.people)
         _add_shard(parts, shard, instants, shop, rng)
+        if augment:
+            _augment(parts, known, rng)
     order = np.argsort([len(image["owner"]) for image in parts.images], kind="stable")
     groups = [group for group in np.array_split(order, min(CHUNKS, len(order))) if len(group)]
     chunks = tuple(_chunk([parts.images[i] for i in group]) for group in groups)
     images = [parts.images[i] for group in groups for i in group]
     return DenseBatch(chunks, _targets(images, parts))
+
+
+def _augment(parts: _Parts, known: tuple[int, int], rng: np.random.Generator) -> None:
+    """Mirror the world of the images and people added since `known`, or leave it; relight its images."""
+    images, people = known
+    if rng.random() < 0.5:
+        parts.images[images:] = [mirrored(image) for image in parts.images[images:]]
+        for each in parts.people[people:]:
+            for name in ("head", "hands"):
+                each[name] = np.multiply(each[name], MIRRORED_WORLD)
+            each["floor"] = np.multiply(each["floor"], MIRRORED_WORLD[:2])
+    parts.images[images:] = [relit(image, rng) for image in parts.images[images:]]
 
 
 def _add_shard(parts: _Parts, shard: Shard, instants: NDArray[np.int32], shop: int, rng: np.random.Generator) -> None:

@@ -20,7 +20,7 @@ from openaisle.sim.world import Snapshot
 from openaisle.store.store import Store
 from openaisle.tokens.journey import FRAME_HZ, KINDS, LaneTable, TrackWindow, lane_table
 from openaisle.tokens.scales import RATE_HZ
-from openaisle.training.frames import ShardSpec
+from openaisle.training.frames import ShardSpec, hand_order
 
 ACTIVITIES = tuple(Activity)
 STEPS_PER_FRAME = RATE_HZ // FRAME_HZ
@@ -75,14 +75,15 @@ class _Recorder:
             product = snapshot.items.product
             frame = []
             for person in snapshot.people:
-                held = tuple(int(product[hand[0]]) if hand else -1 for hand in person.held)
+                sides = hand_order(person)
+                held = tuple(int(product[person.held[side][0]]) if person.held[side] else -1 for side in sides)
                 row = self.row(person.shopper, person.visit)
                 activity = ACTIVITIES.index(person.activity)
                 frame.append(
                     (
                         row,
                         person.floor_m.astype(np.float32),
-                        person.hands_m.astype(np.float32),
+                        person.hands_m[sides].astype(np.float32),
                         (held[0], held[1]),
                         activity,
                     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -29,31 +30,50 @@ class ReceiptStage:
     seed: int = 2
 
 
-class TickDataset(Dataset[dict[str, Tensor]]):
-    """Item `step` is the whole batch of that step: the same for any number of workers, and after a resume."""
+Chunk = dict[str, Tensor]  # ticks of similar size, padded to the largest
+POOL_STEPS = 4  # so many steps' ticks are sorted by size together
+CHUNKS = 2  # per step: a small-sized and a large-sized one, so that no step sees only crowds
+
+
+class TickDataset(Dataset[list[tuple[Chunk, ...]]]):
+    """Item i holds the batches of POOL_STEPS steps: the same for any number of workers, and after a resume.
+
+    Padding dominates when a crowd shares a batch with a single shopper, so a step's ticks come in chunks of one size.
+    """
 
     def __init__(self, records: Sequence[JourneyRecord], stage: ReceiptStage) -> None:
         self.records, self.stage = records, stage
 
     def __len__(self) -> int:
-        return self.stage.loop.steps
+        return -(-self.stage.loop.steps // POOL_STEPS)
 
-    def __getitem__(self, step: int) -> dict[str, Tensor]:
-        rng = np.random.default_rng((self.stage.seed, step))
+    def __getitem__(self, pool: int) -> list[tuple[Chunk, ...]]:
+        rng = np.random.default_rng((self.stage.seed, pool))
         ticks: list[tuple[TickFeatures, Target]] = []
-        while len(ticks) < self.stage.ticks:
+        while len(ticks) < self.stage.ticks * POOL_STEPS:
             tick = sample_tick(self.records[int(rng.integers(len(self.records)))], self.stage.noise, rng)
             if tick is not None:
                 ticks.append(tick)
+        ticks.sort(key=lambda tick: len(tick[0].shoppers) * len(tick[0].lanes) + 2 * len(tick[0].baskets))
+        size = self.stage.ticks // CHUNKS
+        chunks = [self.chunk(ticks[i : i + size]) for i in range(0, len(ticks), size)]
+        pairs = [(chunks[i], chunks[-1 - i]) for i in range(len(chunks) // CHUNKS)]
+        return [pairs[i] for i in rng.permutation(len(pairs))]
+
+    @staticmethod
+    def chunk(ticks: Sequence[tuple[TickFeatures, Target]]) -> Chunk:
+        """Padded arrays of some ticks as tensors."""
         return {name: torch.from_numpy(values) for name, values in collate(ticks).items()}
 
 
-def batches(dataset: TickDataset, first: int, workers: int) -> Iterator[dict[str, Tensor]]:
+def batches(dataset: TickDataset, first: int, workers: int) -> Iterator[tuple[Chunk, ...]]:
     """Batches from step `first` on, built ahead by worker processes."""
-    order = list(range(first, len(dataset)))
-    return iter(
-        DataLoader(dataset, batch_size=None, sampler=order, num_workers=workers, prefetch_factor=8 if workers else None)
+    order = list(range(first // POOL_STEPS, len(dataset)))
+    loader = DataLoader(
+        dataset, batch_size=None, sampler=order, num_workers=workers, prefetch_factor=2 if workers else None
     )
+    stream = (batch for pool in loader for batch in pool)
+    return islice(stream, first % POOL_STEPS, None)
 
 
 def train_receipts(
@@ -65,16 +85,22 @@ def train_receipts(
     name: str = "receipts",
 ) -> None:
     """Train the receipt decoder; the network ends with its averaged weights."""
-    training = [load_record(path) for path in records]
+    loaded = {path: load_record(path) for path in records}  # a path may come several times, to be drawn more often
+    training = [loaded[path] for path in records]
     validation = [load_record(path) for path in held_out]
     loop = Loop(network, stage.loop, out, name)
     stream = batches(TickDataset(training, stage), loop.state.step, workers=1)
 
     def loss_at(step: int) -> tuple[Tensor, Mapping[str, float]]:
-        batch, targets = task.batch_from_arrays(next(stream))
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = network(batch, targets)
-        return task.loss(logits, targets)
+        losses, told = [], []
+        for chunk in next(stream):
+            batch, targets = task.batch_from_arrays(chunk)
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                logits = network(batch, targets)
+            value, parts = task.loss(logits, targets)
+            losses.append(value)
+            told.append(parts)
+        return torch.stack(losses).mean(), {name: float(np.mean([parts[name] for parts in told])) for name in told[0]}
 
     loop.run(loss_at, lambda average: evaluate_receipts(average, validation, stage))
 
@@ -83,10 +109,10 @@ def evaluate_receipts(
     network: nn.Module, records: Sequence[JourneyRecord], stage: ReceiptStage, count: int = 16
 ) -> dict[str, float]:
     """Teacher-forced accuracy on fixed batches of held-out records."""
-    dataset = TickDataset(records, ReceiptStage(stage.loop, 64, stage.noise, seed=99))
+    dataset = TickDataset(records, replace(stage, seed=99))
     sums: dict[str, list[float]] = {}
-    for i in range(count):
-        batch, targets = task.batch_from_arrays(dataset[i])
+    for chunk in islice((chunk for batch in batches(dataset, 0, 0) for chunk in batch), count * CHUNKS):
+        batch, targets = task.batch_from_arrays(chunk)
         logits = network(batch, targets)
         value, _ = task.loss(logits, targets)
         for key, number in {"nll": float(value), **task.accuracy(logits, targets)}.items():

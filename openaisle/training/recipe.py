@@ -22,7 +22,7 @@ class DataPlan:
     journeys: int  # true geometry without rendering
     tracked: int  # rendered and followed by the trained vision half
     corner_share: float = 0.4  # of the stores; the rest are kiosks
-    every_s: float = 1.2  # between two sampled instants
+    every_s: float = 4.0  # between two sampled instants, denser while somebody reaches (frames.py)
     held_out_seed: int = 800_000  # validation seeds
     held_out: int = 40
 
@@ -37,6 +37,9 @@ class Recipe:
     vision: VisionStage
     receipts: ReceiptStage
     tuning: ReceiptStage  # the receipt decoder on the tracks its own eyes make
+    # Training draws ticks near events far more often than they come; log odds that undo it, chosen on validation's
+    # receipts (dev/LOG.md).
+    quiet: float = 1.4
     threads: int = 2
 
 

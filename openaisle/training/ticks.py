@@ -44,7 +44,7 @@ class Target:
 class Noise:
     """How far training tracks are from the truth (drawn anew for each tick)."""
 
-    hand_m: float = 0.06  # median over ticks; doubled or halved at one sigma
+    hand_m: float = 0.08  # median over ticks; doubled or halved at one sigma
     floor_m: float = 0.04
     lost: float = 0.12  # share of hand frames that are mere guesses
     corrupt: float = 0.06  # share of basket entries and recent events that are wrong
@@ -76,7 +76,7 @@ def true_tracks(
     s = len(people)
     floor, hands = record.floor[people][:, index], record.hands[people][:, index]
     valid = record.present[people][:, index].astype(np.float32)
-    scale = np.exp(rng.normal(0, 0.6, (s, 1, 1))).astype(np.float32)
+    scale = np.exp(rng.normal(0, 0.7, (s, 1, 1))).astype(np.float32)
     hand_sd = np.broadcast_to(noise.hand_m * scale, (s, FRAMES, 2)).copy()
     hand_sd[rng.random((s, FRAMES, 2)) < noise.lost] *= 4.0
     walk = correlated(rng, (s, FRAMES, 2, 3))
@@ -116,10 +116,11 @@ def followed(record: JourneyRecord, frame: int, people: NDArray[np.int64]) -> ND
 
 
 def correlated(rng: np.random.Generator, shape: tuple[int, ...]) -> Float32:
-    """Unit Gaussian noise with a correlation of 0.6 between neighbours along axis 1: errors last, as a tracker's do."""
+    """Unit Gaussian noise, correlated by 0.5 to 0.95 between neighbours along axis 1: a tracker's errors last."""
     white = rng.standard_normal(shape, dtype=np.float32)
+    share = np.float32(rng.uniform(0.5, 0.95))
     for i in range(1, shape[1]):
-        white[:, i] = 0.6 * white[:, i - 1] + 0.8 * white[:, i]
+        white[:, i] = share * white[:, i - 1] + np.sqrt(1 - share**2) * white[:, i]
     return white
 
 
@@ -261,7 +262,8 @@ def sample_tick(record: JourneyRecord, noise: Noise, rng: np.random.Generator) -
     """A random tick of a record, most of them near an event; None when nobody is there or nothing happens."""
     length_s = record.floor.shape[1] / FRAME_HZ
     if len(record.events) and rng.random() < 0.7:
-        tick_s = record.events[rng.integers(len(record.events)), 0] / 1000 - rng.uniform(-1.5, 2.0)
+        chosen = rng.choice(len(record.events), p=rarity(record))
+        tick_s = record.events[chosen, 0] / 1000 - rng.uniform(-1.5, 2.0)
     else:
         tick_s = rng.uniform(0, length_s)
     tick_s = float(np.clip(round(tick_s * RATE_HZ) / RATE_HZ, 0, length_s))
@@ -276,6 +278,16 @@ def sample_tick(record: JourneyRecord, noise: Noise, rng: np.random.Generator) -
             return None
     tracks = real_tracks(record, frame, people) if real else true_tracks(record, frame, people, noise, rng)
     return tick_at(record, tick_s, (people, tracks), noise, rng)
+
+
+def rarity(record: JourneyRecord) -> NDArray[np.float64]:
+    """How often to draw each event: several units, wrong lanes, lanes without a scale and hand-overs more often."""
+    kind, lane, product, quantity = record.events[:, 1], record.events[:, 3], record.events[:, 4], record.events[:, 5]
+    at_lane = kind != HAND_OVER
+    weight = 1.0 + 1.5 * (quantity > 1) + 0.5 * (kind == RETURN) + 1.0 * ~at_lane
+    weight += at_lane * (2.0 * (record.table.product[lane] != product) + 1.0 * (record.table.scale[lane] < 0))
+    share: NDArray[np.float64] = weight / weight.sum()
+    return share
 
 
 def tick_at(

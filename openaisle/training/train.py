@@ -20,6 +20,9 @@ from openaisle.training.vision import train_vision
 from openaisle.training.weights import save_weights
 
 
+TRACKED_SHARE = 0.5  # of the ticks in the tuning stage
+
+
 def train(recipe: Recipe, folder: Path) -> Foundation:
     """Run a recipe; data, checkpoints and weights.safetensors go to `folder`. `aisle export` makes a model of them."""
     torch.set_num_threads(1)  # two threads were slower than one at these sizes (dev/LOG.md); the data use all cores
@@ -38,14 +41,21 @@ def train(recipe: Recipe, folder: Path) -> Foundation:
         save_weights(network, eyes)
     tracked = prepare("tracked", tracked_specs(data), folder / "tracked", recipe.threads, eyes)
     held_tracked = prepare("tracked", held_out_specs(data, 12, 200), folder / "tracked", recipe.threads, eyes)
-    tune(network, recipe, (tracked, held_tracked), runs)
+    tune(network, recipe, (tracked, held_tracked, journeys), runs)
     save_weights(network, folder / "weights.safetensors")
     return network
 
 
-def tune(network: Foundation, recipe: Recipe, records: tuple[list[Path], list[Path]], runs: Path) -> None:
-    """The receipt decoder on its own eyes' tracks."""
-    train_receipts(network.receipt, recipe.tuning, *records, runs, name="tuning")
+def tune(network: Foundation, recipe: Recipe, records: tuple[list[Path], list[Path], list[Path]], runs: Path) -> None:
+    """The receipt decoder on its own eyes' tracks, mixed with a third of the true journeys so that it forgets nothing.
+
+    records: tracked, held out, journeys.
+    """
+    tracked, held_out, journeys = records
+    some = journeys[::3]
+    times = max(1, round(TRACKED_SHARE / (1 - TRACKED_SHARE) * len(some) / max(1, len(tracked))))
+    train_receipts(network.receipt, recipe.tuning, tracked * times + some, held_out, runs, name="tuning")
+    network.receipt.decoder.quiet.fill_(recipe.quiet)
 
 
 def frame_specs(data: DataPlan) -> list[ShardSpec]:

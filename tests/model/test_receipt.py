@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openaisle.model.receipt import FAR, EventLogits, TickBatch
+from openaisle.model.receipt import FAR, EventLogits, TickBatch, merge_planned
 from openaisle.model.tasks.receipt import LANE_FIT, ReceiptTargets, accuracy, loss
 from openaisle.tokens.journey import TickFeatures, fit_features, lane_features, lane_table
 from openaisle.tokens.padding import pad_ticks
@@ -52,8 +52,7 @@ def scores(batch: TickBatch, targets: ReceiptTargets) -> EventLogits:
 
 
 def test_padded_rows_are_ignored() -> None:
-    """Once there is a padded row: the maximum over a tick's pairs counts padding as zero, however many rows it has."""
-    batch = widened(batch_of([features(2, -330.0, 2, 1)]), 1)
+    batch = batch_of([features(2, -330.0, 2, 1)])
     lanes, baskets = batch.lanes.shape[1], batch.baskets.shape[1]
     events = [[1, 0, 1, 0, 0, 0], [3, 0, 0, lanes + 1, 0, 1]]
     moved = [[1, 0, 1, 0, 0, 0], [3, 0, 0, lanes + 4 + 1, 0, 1]]  # candidates start after the lanes
@@ -61,7 +60,7 @@ def test_padded_rows_are_ignored() -> None:
     padded = scores(widened(batch, 4), targets_of(moved, lanes + baskets + 8))
     for name in ("kind", "quantity"):
         assert torch.allclose(getattr(plain, name), getattr(padded, name), atol=1e-4), name
-    for name, size in (("lane", lanes), ("shopper", 3), ("receiver", 3)):
+    for name, size in (("lane", lanes), ("shopper", 2), ("receiver", 2)):
         wide = getattr(padded, name)
         assert torch.allclose(getattr(plain, name), wide[..., :size], atol=1e-4), name
         assert (wide[..., size:] < FAR / 2).all(), name
@@ -123,3 +122,14 @@ def test_the_loss_falls_with_the_right_answer_and_accuracy_knows_it() -> None:
     assert accuracy(wrong, targets)["tick_exact"] == 0.0
     assert accuracy(wrong, targets)["who_wrong"] == 1.0
     assert accuracy(right, targets)["tick_exact_baseline"] == 0.0
+
+
+def test_what_is_planned_for_a_lane_is_named_by_the_lane() -> None:
+    """Three candidates, the chosen lane's, another lane's and a basket's entry of the chosen lane's product."""
+    logits, lane = torch.tensor([[[1.0, 2.0, 3.0]]]), torch.zeros(1, 1, dtype=torch.int64)
+    fits = torch.zeros(1, 1, 3, 5)
+    fits[..., 0, -1] = fits[..., 2, -1] = 1.0
+    merged = merge_planned(logits, fits, lane, torch.ones(1, 1, 1))[0, 0]
+    plain = logits[0, 0].softmax(-1)
+    assert torch.allclose(merged.softmax(-1), torch.stack([plain[0] + plain[2], plain[1], torch.tensor(0.0)]))
+    assert torch.equal(merge_planned(logits, fits, lane, torch.zeros(1, 1, 1)), logits)  # a hand-over has no lane

@@ -58,7 +58,7 @@ def test_shapes_and_unit_vectors() -> None:
     with torch.no_grad():
         outputs = tiny_network().vision.trunk(*random_patches(2, 3))
     assert outputs.floor.mean.shape == (2, 3, 2)
-    assert outputs.left_hand.factor.shape == (2, 3, 3, 3)
+    assert outputs.far_hand.factor.shape == (2, 3, 3, 3)
     assert outputs.segments.shape == (2, 3, 16, 6)
     assert outputs.appearance.shape == (2, 3, TINY.appearance_width)
     for vectors in (outputs.appearance, outputs.product):

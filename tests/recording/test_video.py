@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from openaisle.messages import NANOSECONDS, VideoFrame, VideoPacket
-from openaisle.recording.video import KEYFRAME_NS, Decoder, Encoder
+from openaisle.messages import NANOSECONDS, GateEvent, Message, ScaleBatch, VideoFrame, VideoPacket
+from openaisle.recording.video import KEYFRAME_NS, Decoder, Encoder, through_h264
+from openaisle.store.schema import CameraSpec
+from openaisle.store.store import Store
+from tests.receipts.shops import shop
 from tests.recording.scenes import START_NS, picture
 
 
@@ -77,3 +80,31 @@ def test_a_camera_may_change_its_size_and_repeat_a_time() -> None:
         assert back is not None
         shapes.append(back.rgb.shape)
     assert shapes == [(48, 64, 3), (48, 64, 3), (64, 96, 3)]
+
+
+def store_with_camera() -> Store:
+    camera = CameraSpec(
+        id="c1", width_px=64, height_px=48, fx_px=50, fy_px=50, cx_px=32, cy_px=24, position_m=(1, 1, 3),
+        look_at_m=(1, 1, 0),
+    )  # fmt: skip
+    return Store(shop().model_copy(update={"cameras": (camera,)}), (), ())
+
+
+def test_pictures_pass_the_codec_and_everything_else_passes_by() -> None:
+    columns = np.linspace(0, 255, 64).astype(np.uint8)
+    picture = np.broadcast_to(columns[None, :, None], (48, 64, 3)).copy()
+    grams = ScaleBatch("s1", 0, 20.0, np.zeros(10, dtype=np.float32))
+    sent: list[Message] = [
+        VideoFrame("c1", 0, picture),
+        grams,
+        VideoFrame("c1", 200, picture),
+        GateEvent("g", 300, "exit"),
+    ]
+    got = list(through_h264(iter(sent), store_with_camera()))
+    assert [type(message) for message in got] == [type(message) for message in sent]
+    assert got[1] is grams
+    first = got[0]
+    assert isinstance(first, VideoFrame)
+    assert first.rgb.shape == picture.shape
+    gap = np.abs(first.rgb.astype(int) - picture.astype(int))
+    assert 0 < gap.mean() < 8  # lossy, but the same picture

@@ -21,12 +21,14 @@ from openaisle.tokens.journey import (
     LaneTable,
     RecentEvent,
     TickFeatures,
+    by_reach,
     choose_lanes,
     fit_features,
     hands_in_lanes,
     lane_table,
     opening_distance,
     tick_features,
+    weight_guesses,
     without_scales,
 )
 from openaisle.tokens.padding import TICK_INPUTS, pad_ticks
@@ -50,7 +52,7 @@ def features(shoppers: int = 2, step: float = -330.0, baskets: int = 1, events: 
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 3), st.sampled_from([0.0, -330.0, 420.0]), st.integers(0, 4), st.integers(0, 3))
+@given(st.integers(0, 3), st.sampled_from([0.0, -330.0, 660.0]), st.integers(0, 4), st.integers(0, 3))
 def test_shapes_for_any_number_of_anything(shoppers: int, step: float, baskets: int, events: int) -> None:
     f = features(shoppers, step, baskets, events)
     lanes = len(f.lane)
@@ -152,3 +154,19 @@ def test_the_catalogue_as_arrays() -> None:
     fewer = picture_stack(type(STORE)(STORE.spec, STORE.products, STORE.planogram, front_only))
     assert np.array_equal(fewer[0, 1], fewer[0, 0])  # a missing side repeats the front
     assert (fewer[1:] == 255).all()
+
+
+def test_the_hand_that_reaches_comes_first() -> None:
+    floor = np.array([[1.0, 2.0], [1.0, 2.0]])
+    hands = np.array([[[1.2, 2.0, 0.9], [1.0, 2.6, 1.1]], [[1.5, 2.0, 0.9], [1.0, 2.2, 0.9]]])
+    assert by_reach(floor, hands).tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize(("step", "guessed"), [(-330.0, []), (-660.0, []), (-420.0, [1]), (-52.0, [2]), (-3.0, [])])
+def test_a_step_that_does_not_fit_its_lane_is_guessed_from_the_catalogue(step: float, guessed: list[int]) -> None:
+    window = scale_window(with_step(quiet_rows(), 0, step))
+    lane = np.array([0], dtype=np.int32)
+    found = weight_guesses(TABLE, window, lane, window.step_grams[TABLE.scale[lane]], set())
+    assert [(c.product, c.lane, c.quantity, c.shopper) for c in found] == [(p, 0, 0, -1) for p in guessed]
+    named = {(0, product) for product in guessed}
+    assert weight_guesses(TABLE, window, lane, window.step_grams[TABLE.scale[lane]], named) == ()

@@ -14,8 +14,9 @@ from openaisle.model.tasks.position import fused_loss
 from openaisle.model.trunk import Gaussian
 
 SEEN_PIXELS = 4  # of 256
+SEEN_WEIGHT = 8.0  # its gradient is a hundredth of the likelihoods', and hands are found before they are placed
 STRETCHED_M = 0.38  # hands at rest hang 0.2 to 0.35 m from the axis
-HANDS = (("left_hand", 5, 0), ("right_hand", 8, 1))
+HANDS = (("far_hand", 5, 0), ("near_hand", 8, 1))
 
 
 def loss(outputs: DenseOutputs, targets: DenseTargets) -> Tensor:
@@ -24,23 +25,29 @@ def loss(outputs: DenseOutputs, targets: DenseTargets) -> Tensor:
     if not bool(mine.any()):
         return outputs.tokens.hand_seen.sum() * 0.0
     seen = (targets.hand_seen[mine] >= SEEN_PIXELS).float()
-    total = F.binary_cross_entropy_with_logits(outputs.tokens.hand_seen[mine], seen)
-    stretched = stretch(targets)
+    total = SEEN_WEIGHT * F.binary_cross_entropy_with_logits(outputs.tokens.hand_seen[mine], seen)
+    reach = overreach(targets)
     for name, column, side in HANDS:
         votes: Gaussian = getattr(outputs.tokens, name)
         mean, truth = votes.mean[mine], targets.offsets[mine, column : column + 3]
         each = negative_log_likelihood(Gaussian(mean, votes.factor[mine]), truth)
         # hands at rest are the many, hands in shelves are what receipts are made of; and patches that show the
         # hand itself decide the fused place
-        far = stretched[targets.person[mine], side]
-        weight = 1.0 + 2.0 * seen[:, side] + 4.0 * far
-        total = total + 0.5 * (each * weight).sum() / weight.sum()
+        weight = 1.0 + 8.0 * seen[:, side] + 2.0 * reach[targets.person[mine], side]
+        total = total + 0.25 * (each * weight).sum() / weight.sum()
         # a heavy-tailed likelihood may give a stretched arm up as an outlier; a plain distance may not
-        total = total + 2.0 * ((mean - truth).abs().sum(-1) * weight).sum() / weight.sum()
+        total = total + ((mean - truth).abs().sum(-1) * weight).sum() / weight.sum()
         place = (outputs.fused[name].mean - targets.people_hands[:, side]).abs().sum(-1)
-        total = total + 2.0 * (place * (1.0 + 4.0 * stretched[:, side])).mean()
-        total = total + 0.5 * fused_loss(outputs.fused[name], targets.people_hands[:, side])
+        total = total + (place * (1.0 + 2.0 * reach[:, side])).mean()
+        total = total + 0.25 * fused_loss(outputs.fused[name], targets.people_hands[:, side])
     return total
+
+
+def overreach(targets: DenseTargets) -> Tensor:
+    """How far hands [P, 2] are stretched, 0 at rest and 4 at the end of a long arm: the longer, the rarer."""
+    away = (targets.people_hands[..., :2] - targets.people_floor[:, None, :]).norm(dim=-1)
+    reach: Tensor = ((away - 0.3) / 0.15).clamp(0.0, 4.0)
+    return reach
 
 
 def stretch(targets: DenseTargets) -> Tensor:

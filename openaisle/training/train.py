@@ -19,7 +19,6 @@ from openaisle.training.recipe import DataPlan, Recipe
 from openaisle.training.vision import train_vision
 from openaisle.training.weights import save_weights
 
-
 TRACKED_SHARE = 0.5  # of the ticks in the tuning stage
 
 

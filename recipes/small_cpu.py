@@ -1,4 +1,4 @@
-"""The shipped small network from nothing, on two cores in under three hours."""
+"""The shipped small network from nothing: about four hours on two cores, stage after stage (dev/LOG.md)."""
 
 from openaisle.model.config import NetworkConfig
 from openaisle.training.loop import LoopConfig

@@ -6,6 +6,10 @@
     ├── ScenarioError          a scenario file or name that cannot be simulated
     ├── ReceiptError           receipts.json, ledger or price data that cannot be used
     ├── ModelError             weights that are missing, corrupt or of another version
+    ├── ServiceError           a live store's database, settings or folder that cannot be used
+    ├── RequestError           a request to the live store that cannot be done (says which status, and what to do)
+    ├── PaymentRefusedError    a payment gateway's final no
+    ├── GatewayDownError       a payment gateway that did not answer; the same question is asked again later
     └── MissingExtraError      an optional dependency that is not installed (says what to install)
 
 Our own mistakes are asserts, never one of these.
@@ -60,6 +64,30 @@ class ReceiptError(ProblemsError):
 
 class ModelError(ProblemsError):
     """Weights or an exported network are missing, corrupt or of another version."""
+
+
+class ServiceError(ProblemsError):
+    """The live store's database, settings or data folder are not usable."""
+
+
+class RequestError(OpenAisleError):
+    """A request that the live store refuses: an HTTP status, what is wrong, and how to mend it."""
+
+    def __init__(self, status: int, what: str, fix: str) -> None:
+        self.status, self.what, self.fix = status, what, fix
+        super().__init__(f"{what} (fix: {fix})")
+
+
+class PaymentRefusedError(OpenAisleError):
+    """A payment gateway's final no; asking again would not help."""
+
+    def __init__(self, code: str, what: str) -> None:
+        self.code = code
+        super().__init__(f"{code}: {what}")
+
+
+class GatewayDownError(OpenAisleError):
+    """A payment gateway that did not answer, or not yet; nothing is known, so the same key is asked again."""
 
 
 class MissingExtraError(OpenAisleError):

@@ -12,6 +12,7 @@ import pytest
 from tests.house.map import README, replaced
 from tests.house.sources import PACKAGE, ROOMS, ROOT, Source, all_sources, kept_files, package_sources, room_of
 
+EXTRAS = ("train", "mongo", "viz", "service", "postgres", "stripe", "dev")
 FILE_STOP, FUNCTION_STOP = 500, 80  # lines; `make map` shows who comes close
 TORCH_ROOMS = ("model", "training", "flywheel")
 # Import names where they differ from the distribution's name.
@@ -24,7 +25,11 @@ DISTRIBUTIONS = {
     "foxglove": "foxglove-sdk",
     "rerun": "rerun-sdk",
     "typing_extensions": "typing-extensions",
+    "prometheus_client": "prometheus-client",
+    "starlette": "fastapi",  # comes with it, and is its interface
 }
+# Rooms that need an extra as a whole: nothing outside imports them when it is imported itself.
+OWN_EXTRA = {"service": "service"}
 
 package = pytest.mark.parametrize("source", package_sources(), ids=lambda source: source.module)
 everything = pytest.mark.parametrize("source", all_sources(), ids=lambda source: str(source.path))
@@ -80,9 +85,17 @@ def test_torch_stays_in_its_rooms(source: Source) -> None:
 
 
 @package
+def test_rooms_with_an_extra_are_entered_late(source: Source) -> None:
+    early = [i.module for i in source.imports if room_of(i.module) in OWN_EXTRA and not i.lazy]
+    assert source.room in OWN_EXTRA or not early
+
+
+@package
 def test_third_party_imports_are_declared(source: Source) -> None:
     runtime = declared() | (declared("train") if may_use_torch(source) else set())
-    optional = declared("train", "mongo", "viz", "dev")
+    if source.room in OWN_EXTRA:
+        runtime |= declared(OWN_EXTRA[source.room])
+    optional = declared(*EXTRAS)
     for imported in source.imports:
         top = imported.module.split(".")[0]
         if top in sys.stdlib_module_names or top == PACKAGE:
@@ -143,4 +156,4 @@ def test_constraints_pin_everything() -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+", line) for line in lines)
     assert "torch==2.13.0" in lines
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines}
-    assert {name.replace("_", "-") for name in declared("train", "mongo", "viz", "dev")} <= pinned
+    assert {name.replace("_", "-") for name in declared(*EXTRAS)} <= pinned

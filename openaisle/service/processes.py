@@ -1,0 +1,116 @@
+"""Processes: the table of what runs, and their main (python -m openaisle.service.processes NAME FOLDER PARENT)."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from openaisle.service.beats import Beat, beat_of
+from openaisle.service.startup import Serve, open_desk, read_startup
+
+DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
+IDLE_S = 0.2
+GoOn = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One row of the table."""
+
+    name: str
+    entry: Callable[[Serve, GoOn], None]
+    when: Callable[[Serve], bool]
+    lasts: bool  # false: it may end by itself, and is then not started again
+    share: str  # what it is for, and what waits while it is down
+
+
+def run_api(serve: Serve, go_on: GoOn) -> None:
+    """HTTP until told to stop."""
+    import uvicorn
+
+    from openaisle.service.api.app import create_app
+    from openaisle.service.gateway import open_gateway
+
+    beat = beat_of(serve.path, "api")
+    app = create_app(open_desk(serve), open_gateway(serve.gateway, serve.path), serve.path, beat)
+    config = uvicorn.Config(
+        app, serve.host, serve.port, log_level="warning", timeout_graceful_shutdown=2, server_header=False
+    )
+    server = uvicorn.Server(config)
+    server.run()  # takes SIGTERM for itself
+    if not server.started:
+        raise SystemExit(f"cannot listen on {serve.host}:{serve.port}")
+
+
+def run_worker(serve: Serve, go_on: GoOn) -> None:
+    """The pipeline: a recording once, the simulator for ever."""
+    from openaisle.edge.runtime import load_predictor
+    from openaisle.service.source import SIM
+    from openaisle.service.worker import work
+
+    assert serve.job is not None, "the table starts it with a job only"
+    desk, predictor = open_desk(serve), load_predictor(serve.job.model)
+    beating = _beating(beat_of(serve.path, "worker"), go_on)
+    while work(desk, serve.job, predictor, beating):
+        if not serve.job.source.startswith(SIM + ":"):
+            break
+
+
+def run_clerk(serve: Serve, go_on: GoOn) -> None:
+    """Final receipts and money."""
+    from openaisle.service.clerk import Clerk
+    from openaisle.service.gateway import open_gateway
+
+    clerk = Clerk(open_desk(serve), open_gateway(serve.gateway, serve.path))
+    clerk.run(_beating(beat_of(serve.path, "clerk"), go_on))
+
+
+def run_courier(serve: Serve, go_on: GoOn) -> None:
+    """Webhooks."""
+    from openaisle.service.courier import deliver_due
+
+    desk, beating = open_desk(serve), _beating(beat_of(serve.path, "courier"), go_on)
+    while beating():
+        if not deliver_due(desk):
+            time.sleep(IDLE_S)
+
+
+TABLE = (
+    Process("api", run_api, lambda _: True, True, "requests and live streams; gates wait"),
+    Process("clerk", run_clerk, lambda _: True, True, "final receipts and money; captures wait"),
+    Process("courier", run_courier, lambda _: True, True, "webhooks; they wait"),
+    Process("worker", run_worker, lambda serve: serve.job is not None, False, "the pipeline; receipts wait"),
+)
+
+
+def _beating(beat: Beat, go_on: GoOn) -> GoOn:
+    def both() -> bool:
+        beat()
+        return go_on()
+
+    return both
+
+
+def main(name: str, folder: Path, parent: int) -> None:
+    """Run one process of the table until SIGTERM, or until its supervisor is gone."""
+    # Ctrl-C reaches the supervisor, which says when to stop; when it is killed, the kernel says so.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGTERM)
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
+    if os.getppid() != parent:
+        return
+    logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {name} %(levelname)s %(message)s")
+    entry = {process.name: process.entry for process in TABLE}[name]
+    entry(read_startup(folder), lambda: not stopped and os.getppid() == parent)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

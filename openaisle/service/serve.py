@@ -1,0 +1,117 @@
+"""Serve: a live store from the command line: checks everything once, then supervises until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sqlalchemy import select
+
+from openaisle.errors import Problem, ServiceError
+from openaisle.recording.manifest import STORE_FOLDER
+from openaisle.recording.reader import open_recording
+from openaisle.service import keys
+from openaisle.service.desk import Desk, Rules
+from openaisle.service.fake_gateway import KNOWN
+from openaisle.service.gateway import open_gateway
+from openaisle.service.keys import Role
+from openaisle.service.startup import Serve, open_desk
+from openaisle.service.source import SIM
+from openaisle.service.supervisor import Supervisor
+from openaisle.service.tables import ApiKey
+from openaisle.service.worker import Job
+from openaisle.sim.scenario import load_scenario
+from openaisle.sim.stores import open_store
+from openaisle.store.load import load_store, save_store
+
+KEY_FILE = "operator.key"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line asked for."""
+
+    data: Path
+    store: str = ""  # a folder or random:KIND; "" = the recording's
+    source: str = ""  # a recording, "sim", or "" for no pipeline
+    scenario: str = "everything"
+    seed: int = 0
+    model: str = "small"
+    speed: float = 1.0
+    database: str = ""
+    gateway: str = "fake"
+    host: str = "127.0.0.1"
+    port: int = 8080
+    rules: Rules = field(default_factory=Rules)
+
+
+def checked(wish: Wish) -> Serve:
+    """A wish, all of it checked; raises OpenAisleError before anything runs."""
+    wish.data.mkdir(parents=True, exist_ok=True)
+    job: Job | None = None
+    if wish.source == SIM:
+        load_scenario(wish.scenario)
+        job = Job(f"{SIM}:{wish.scenario}", wish.model, wish.seed, wish.speed)
+    elif wish.source:
+        open_recording(wish.source)
+        job = Job(str(Path(wish.source).resolve()), wish.model, wish.seed, wish.speed)
+    rules = wish.rules
+    if wish.source == SIM and wish.gateway == "fake":
+        rules = replace(rules, walk_in_method=KNOWN[0])  # simulated shoppers pay with a test card
+    return Serve(
+        str(wish.data.resolve()),
+        str(_store_folder(wish)),
+        wish.database,
+        wish.gateway,
+        wish.host,
+        wish.port,
+        job,
+        rules,
+    )
+
+
+def serve(wish: Wish, say: Callable[[str], None]) -> None:
+    """Run a live store until SIGTERM or Ctrl-C; raises OpenAisleError when it cannot start."""
+    planned = checked(wish)
+    open_gateway(planned.gateway, planned.path)
+    supervisor = Supervisor(planned, say)
+    desk = open_desk(planned)
+    say(_first_key(desk, planned.path))
+    desk.database.close()
+    stopped: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda got, _: stopped.append(got))
+    say(f"{desk.store.spec.name}: http://{planned.host}:{planned.port} (Ctrl-C stops)")
+    supervisor.run(lambda: not stopped)
+
+
+def _store_folder(wish: Wish) -> Path:
+    """A folder that every process can read; a generated store is written once."""
+    if wish.store.startswith("random:"):
+        folder = wish.data.resolve() / "store"
+        if not folder.is_dir():
+            save_store(open_store(wish.store, wish.seed), folder)
+        return folder
+    if wish.store:
+        load_store(wish.store)
+        return Path(wish.store).resolve()
+    if wish.source and wish.source != SIM:
+        return (Path(wish.source) / STORE_FOLDER).resolve()
+    raise ServiceError([Problem("command line", "--store", "there is no store", "give --store DIR or random:kiosk")])
+
+
+def _first_key(desk: Desk, folder: Path) -> str:
+    """A new operator's key in a file of this user's own, when there is none there; what to say about it."""
+    path = folder / KEY_FILE
+    if path.exists():
+        return f"operator's key: in {path}"
+    with desk.database.write() as session:
+        taken = set(session.scalars(select(ApiKey.name)))
+        name = next(f"operator{n or ''}" for n in range(len(taken) + 1) if f"operator{n or ''}" not in taken)
+        secret = keys.create_key(session, name, Role.OPERATOR, desk.clock())
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secret + "\n")
+    return f"operator's key: written to {path}"

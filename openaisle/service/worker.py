@@ -1,0 +1,203 @@
+"""Worker: the pipeline over a source, tick by tick into the ledger; one transaction a tick.
+
+A run that is taken up again starts from its first message. The pipeline is pure, so it says the same things under the
+same ids, which the ledger knows already; nothing is written twice and nothing is missed.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from openaisle.messages import NANOSECONDS
+from openaisle.pipeline import State, set_up, step
+from openaisle.predictor import Predictor, floats
+from openaisle.receipts.events import LedgerEvent
+from openaisle.service import till, visits
+from openaisle.service.database import locked_visit
+from openaisle.service.desk import Desk
+from openaisle.service.source import SIM, Pace, Passages, messages_of
+from openaisle.service.states import HowLeft, Origin, VisitState
+from openaisle.service.tables import Passage, Run, Visit
+from openaisle.tokens.tick import Tick, Ticker
+
+LONGEST_NAME = 60  # characters of a visit's name in a stream
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to run: `source` is a recording's folder or sim:SCENARIO."""
+
+    source: str
+    model: str
+    seed: int = 0
+    speed: float = 1.0  # times real time, 0 = as fast as it goes
+
+
+@dataclass
+class Known:
+    """What this worker has told the database, so that a tick without news writes one row."""
+
+    api: set[str]  # names of visits that the API opened; they are the same in the stream
+    open: dict[str, bool] = field(default_factory=dict)  # visit → guessed
+    over: set[str] = field(default_factory=set)
+    entries: int = 0  # of the pipeline's ledger
+
+
+def take_up(desk: Desk, job: Job) -> Run:
+    """The unfinished run of this job, or a new one; runs of other jobs end here."""
+    now_ns = desk.clock()
+    with desk.database.write() as session:
+        mine: Run | None = None
+        for run in session.scalars(select(Run).where(~Run.ended).order_by(Run.at_ns)).all():
+            if mine is None and (run.source, run.model) == (job.source, job.model):
+                mine = run
+            else:
+                end(session, desk, run)
+        if mine is None:
+            seed = job.seed + _runs_of(session, job.source) if job.source.startswith(SIM + ":") else job.seed
+            mine = Run(
+                id=f"r{secrets.token_hex(4)}", source=job.source, model=job.model, seed=seed, start_ns=now_ns,
+                time_ns=0, ticks=0, tracks="[]", ended=False, at_ns=now_ns, beat_ns=now_ns,
+            )  # fmt: skip
+            session.add(mine)
+    return mine
+
+
+def work(desk: Desk, job: Job, predictor: Predictor, go_on: Callable[[], bool] = lambda: True) -> bool:
+    """One run to its end; False when it was told to stop before."""
+    run = take_up(desk, job)
+    passages = Passages(desk, run.id, run.time_ns)
+    pace = Pace(job.speed, run.time_ns, go_on)
+    known = Known(passages.names)
+    setup, state = set_up(desk.store, predictor)
+    for tick in _ticks(desk, pace, passages, run):
+        if not go_on():
+            break
+        state, _ = step(state, tick, predictor, setup)
+        with desk.database.write() as session:
+            tell(session, desk, run, known, state, tick)
+            _leave_by_name(session, desk, passages, tick)
+    if not go_on():
+        return False
+    with desk.database.write() as session:
+        ended = session.get(Run, run.id)
+        assert ended is not None, "runs are kept"
+        end(session, desk, ended)
+    return True
+
+
+def _ticks(desk: Desk, pace: Pace, passages: Passages, run: Run) -> Iterator[Tick]:
+    return Ticker(desk.store).ticks(passages.join(pace.keep(messages_of(run, desk.store))))
+
+
+def tell(session: Session, desk: Desk, run: Run, known: Known, state: State, tick: Tick) -> None:
+    """What a tick brought: who came, what was taken, who left."""
+    names = _names(run, known, state)
+    events = [translated(event, run.id, names) for event in state.ledger.events[known.entries :]]
+    _open_visits(session, desk, run, known, state, names)
+    touched = {visit for event in events for visit in event.visits()}
+    for visit in sorted(touched):  # locks in order, before any of them is needed
+        locked_visit(session, visit)
+    for event in events:
+        till.record(session, event, f"run {run.id}", desk.clock())
+    known.entries = len(state.ledger.events)
+    _close_visits(session, desk, run, known, state, names)
+    row = session.get(Run, run.id)
+    assert row is not None, "runs are kept"
+    row.beat_ns, row.tracks = desk.clock(), _tracks(state, names)
+    if tick.sensed_ns > row.time_ns:
+        row.time_ns, row.ticks = tick.sensed_ns, tick.index + 1
+
+
+def translated(event: LedgerEvent, run: str, names: Mapping[str, str]) -> LedgerEvent:
+    """An event of the pipeline under names that no other run has."""
+
+    def visit(name: str) -> str:
+        return names.get(name) or name_of(run, name)
+
+    return replace(
+        event, event_id=f"{run}:{event.event_id}", supersedes=f"{run}:{event.supersedes}" if event.supersedes else "",
+        visit=visit(event.visit), to_visit=visit(event.to_visit) if event.to_visit else "",
+    )  # fmt: skip
+
+
+def name_of(run: str, name: str) -> str:
+    """A visit of a stream, which may have been played before, by a name of its own."""
+    return f"{run}.{name[:LONGEST_NAME]}"
+
+
+def _names(run: Run, known: Known, state: State) -> dict[str, str]:
+    names = {shopper.visit for shopper in state.shoppers} | state.finished.keys()
+    return {name: name if name in known.api else name_of(run.id, name) for name in names}
+
+
+def _open_visits(session: Session, desk: Desk, run: Run, known: Known, state: State, names: Mapping[str, str]) -> None:
+    guessed = {shopper.visit: shopper.guessed for shopper in state.shoppers}
+    entered = {shopper.visit: shopper.entered_ns for shopper in reversed(state.shoppers)}
+    for name in [*guessed, *(name for name in state.finished if name not in known.open)]:
+        visit = names[name]
+        if name not in known.open and name not in known.api:  # those are open already
+            origin = Origin.SEEN if guessed.get(name) else Origin.GATE
+            method = desk.rules.walk_in_method if origin == Origin.GATE else ""
+            entered_ns = entered.get(name, state.finished.get(name, 0))
+            visits.open_visit(session, desk, visits.Opening(visit, origin, "", entered_ns, method=method, run=run.id))
+        known.open[name] = guessed.get(name, False)
+    members: dict[str, int] = {}
+    for shopper in state.shoppers:
+        members[shopper.visit] = members.get(shopper.visit, 0) + 1
+    for name, count in members.items():
+        if count > 1 and (row := session.get(Visit, names[name])) is not None and row.people < count:
+            row.people = count
+
+
+def _close_visits(session: Session, desk: Desk, run: Run, known: Known, state: State, names: Mapping[str, str]) -> None:
+    for name, time_ns in state.finished.items():
+        if name not in known.over:
+            visits.leave(session, desk, names[name], HowLeft.TRACK, time_ns)
+            known.over.add(name)
+    inside = {shopper.visit for shopper in state.shoppers}
+    for name, guessed in list(known.open.items()):
+        if guessed and name not in inside and name not in state.finished:  # a gate has named it since
+            visits.merge(session, desk, name_of(run.id, name))
+            del known.open[name]
+
+
+def _leave_by_name(session: Session, desk: Desk, passages: Passages, tick: Tick) -> None:
+    """Exits by name whose last second has been decided."""
+    end_ns = tick.time_ns + NANOSECONDS
+    for time_ns, visit in [one for one in passages.leaving if one[0] < end_ns]:
+        visits.leave(session, desk, visit, HowLeft.GATE, time_ns)
+        passages.leaving.remove((time_ns, visit))
+
+
+def end(session: Session, desk: Desk, run: Run) -> None:
+    """The run is over. Whoever left by name after its last tick has left; who is still inside was not seen to leave."""
+    passages = session.scalars(select(Passage).where(Passage.run == run.id)).all()
+    end_ns = run.time_ns or desk.clock()
+    for passage in passages:
+        if passage.kind == "exit" and passage.visit:
+            visits.leave(session, desk, passage.visit, HowLeft.GATE, end_ns)
+    mine = session.scalars(select(Visit.id).where(Visit.run == run.id, Visit.state == VisitState.INSIDE))
+    for visit in sorted({*mine, *(one.visit for one in passages if one.kind == "entry")}):
+        visits.leave(session, desk, visit, HowLeft.NEVER, end_ns)
+    run.ended, run.tracks = True, "[]"
+
+
+def _tracks(state: State, names: Mapping[str, str]) -> str:
+    floor = floats(state.memory["floor"]).tolist()
+    rows = [
+        {"visit": names[shopper.visit], "x_m": round(x, 2), "y_m": round(y, 2)}
+        for shopper, (x, y) in zip(state.shoppers, floor, strict=True)
+    ]
+    return json.dumps(rows)
+
+
+def _runs_of(session: Session, source: str) -> int:
+    """How often a source has been run: every simulated day has its own shoppers."""
+    return len(session.scalars(select(Run.id).where(Run.source == source)).all())

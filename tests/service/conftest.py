@@ -1,0 +1,58 @@
+"""Fixtures of the service's tests: every test that asks for `desk` runs on SQLite, and on Postgres where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from openaisle.service.database import Database
+from openaisle.service.desk import Desk
+from openaisle.service.fake_gateway import FakeGateway
+from tests.service.desks import Clock, desk_on, fresh_postgres, fresh_sqlite, postgres_bin, postgres_server
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a Postgres server."""
+    bin_folder = postgres_bin()
+    if bin_folder is None:
+        pytest.skip("no Postgres server is installed")
+    with postgres_server(bin_folder, tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database."""
+    if request.param == "sqlite":
+        opened = fresh_sqlite(tmp_path)
+    else:
+        opened = fresh_postgres(request.getfixturevalue("postgres"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def desk_and_clock(database: Database) -> tuple[Desk, Clock]:
+    """A desk whose clock is set by hand."""
+    return desk_on(database)
+
+
+@pytest.fixture
+def desk(desk_and_clock: tuple[Desk, Clock]) -> Desk:
+    """A desk."""
+    return desk_and_clock[0]
+
+
+@pytest.fixture
+def clock(desk_and_clock: tuple[Desk, Clock]) -> Clock:
+    """The desk's clock."""
+    return desk_and_clock[1]
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, clock: Clock) -> FakeGateway:
+    """A payment network of our own."""
+    return FakeGateway(tmp_path / "gateway.sqlite", clock)

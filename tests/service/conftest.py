@@ -1,4 +1,4 @@
-"""Fixtures of the service's tests: every test that asks for `desk` runs on SQLite, and on Postgres where there is one."""
+"""Fixtures of the service's tests: what asks for `desk` runs on SQLite, and on Postgres where there is one."""
 
 from __future__ import annotations
 

@@ -38,9 +38,7 @@ def test_a_visit_read_back_folds_like_the_whole_ledger(folder: Path, sent: Seque
     with database.read() as session:
         for visit in ("v1", "v2"):
             assert fold(book.ledger_of(session, visit), visit) == fold(whole, visit)
-            part = Ledger().extend(
-                book.event_at(session, seq) for seq in range(1, min(3, book.through(session)) + 1)
-            )
+            part = Ledger().extend(book.event_at(session, seq) for seq in range(1, min(3, book.through(session)) + 1))
             assert fold(book.ledger_of(session, visit, 3), visit) == fold(part, visit)
     database.close()
 
@@ -90,5 +88,5 @@ def test_sqlite_writes_what_it_says(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["mysql://x/y", "nonsense", "sqlite:////no/such/folder/x.sqlite"])
 def test_an_unusable_database_says_what_to_do(url: str) -> None:
-    with pytest.raises((ServiceError, MissingExtraError), match="fix|install"):
+    with pytest.raises((ServiceError, MissingExtraError), match=r"fix|install"):
         open_database(url)

@@ -12,12 +12,22 @@ import typer
 from openaisle.cli.talk import Verb, figure, progress, say, say_json, say_table
 
 if TYPE_CHECKING:
+    from openaisle.receipts.document import ReceiptsDocument
     from openaisle.recording.importers.plain import Imported
+    from openaisle.recording.reader import Recording
 
 imports = typer.Typer(no_args_is_help=True, help="Make recordings from other formats.")
 
 Recorded = Annotated[Path, typer.Argument(help="Recording folder.")]
 Model = Annotated[str, typer.Option(help="small, rule, or the path of exported weights.")]
+AnyModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="small, rule, modular (one visit, scales alone), or the path of exported weights; "
+        "default: small, and modular where there is one visit and nothing but scales.",
+    ),
+]
 NoScales = Annotated[bool, typer.Option("--no-scales", help="Act as if the store had no scales.")]
 NoVideo = Annotated[bool, typer.Option("--no-video", help="Act as if the store had no cameras.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -122,7 +132,7 @@ def _told(out: Path, done: Imported) -> None:
 def receipts(
     recording: Recorded,
     out: Annotated[Path, typer.Option(help="File to write.")],
-    model: Model = "small",
+    model: AnyModel = None,
     no_scales: NoScales = False,
     no_video: NoVideo = False,
     form: Annotated[
@@ -130,18 +140,51 @@ def receipts(
     ] = Format.json,
 ) -> None:
     """Write one receipt per visit of a recording, with every update on the way."""
-    from openaisle.edge.runtime import load_predictor
-    from openaisle.pipeline import receipts_document, run
     from openaisle.recording.reader import open_recording
     from openaisle.view import exports
 
     opened = open_recording(recording)
-    predictor = load_predictor(model)
-    with progress("writing receipts") as report:
-        steps = run(opened.store, exports.sensed(opened), predictor, video=not no_video, scales=not no_scales)
-        document = receipts_document(exports.watched(steps, opened, report), recording.resolve().name, predictor.name)
+    document = None if no_scales else _from_scales(opened, model, no_video)
+    if document is None:
+        document = _from_network(opened, model, no_scales, no_video)
     exports.write_document(document, opened, out, exports.Format(form))
     say(f"wrote {out}: {len(document.receipts)} receipts")
+
+
+def _from_scales(opened: Recording, model: str | None, no_video: bool) -> ReceiptsDocument | None:
+    """Receipts from scales alone, where that is asked for or nothing else could be."""
+    from openaisle.modular.alone import NAME, nothing_but_scales, receipts_alone
+
+    if model == NAME:
+        with progress("weighing"):
+            return receipts_alone(opened)
+    found = nothing_but_scales(opened, video=not no_video) if model is None else None
+    if found is None:
+        return None
+    say("remark: one visit and no pictures: its receipt comes from the scales alone (--model modular)")
+    with progress("weighing"):
+        return receipts_alone(opened, found)
+
+
+def _from_network(opened: Recording, model: str | None, no_scales: bool, no_video: bool) -> ReceiptsDocument:
+    """Receipts by the pipeline; where no gate told of visits and it saw one at most, scales know better."""
+    from openaisle.edge.runtime import load_predictor
+    from openaisle.modular.alone import look_through, may_stand_alone, receipts_alone
+    from openaisle.pipeline import receipts_document, run
+    from openaisle.view import exports
+
+    predictor = load_predictor(model or "small")
+    with progress("writing receipts") as report:
+        steps = run(opened.store, exports.sensed(opened), predictor, video=not no_video, scales=not no_scales)
+        name = opened.folder.resolve().name
+        document = receipts_document(exports.watched(steps, opened, report), name, predictor.name)
+    if model is not None or no_scales or len(document.receipts) > 1:
+        return document
+    found = look_through(opened.messages(decode=False))
+    if found.visits or not may_stand_alone(opened, found):
+        return document
+    say("remark: no entries, and one shopper seen at most: the receipt comes from the scales alone (--model modular)")
+    return receipts_alone(opened, found)
 
 
 def score(

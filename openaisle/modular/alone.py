@@ -6,8 +6,10 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from openaisle.errors import Problem, RecordingError
-from openaisle.messages import NANOSECONDS, GateEvent, Message, ScaleBatch
+from openaisle.messages import NANOSECONDS, GateEvent, Message, ScaleBatch, VideoPacket
 from openaisle.modular.plates import Seen, see
 from openaisle.modular.series import Series, read_series
 from openaisle.modular.shelves import Shelf, shelves
@@ -29,11 +31,10 @@ UNSEEN = 0.1  # confidence of a receipt from which something is missing
 class Found:
     """What a recording holds, as far as scales alone are concerned."""
 
-    visits: tuple[str, ...]
-    pictures: bool
+    visits: tuple[str, ...]  # by name, from entries
     batches: tuple[ScaleBatch, ...]
     entry_ns: int | None
-    exit_ns: int | None
+    exit_ns: int | None  # None = some who came in have not left
     end_ns: int
 
 
@@ -41,7 +42,7 @@ def look_through(messages: Iterable[Message]) -> Found:
     """One reading of a recording's messages (pictures need not be decoded)."""
     batches: list[ScaleBatch] = []
     gates: list[GateEvent] = []
-    pictures, end_ns = False, 0
+    end_ns = 0
     for message in messages:
         end_ns = max(end_ns, message.time_ns)
         if isinstance(message, ScaleBatch):
@@ -49,14 +50,45 @@ def look_through(messages: Iterable[Message]) -> Found:
             end_ns = max(end_ns, message.time_ns + round(len(message.grams) * NANOSECONDS / message.rate_hz))
         elif isinstance(message, GateEvent):
             gates.append(message)
-        else:
-            pictures = True
     entries = [gate for gate in gates if gate.kind == "entry"]
     exits = [gate.time_ns for gate in gates if gate.kind == "exit"]
     visits = tuple(dict.fromkeys(gate.visit or UNNAMED for gate in entries))
     first = min((gate.time_ns for gate in entries), default=None)
     last = max(exits) if len(exits) >= len(entries) > 0 else None
-    return Found(visits, pictures, tuple(batches), first, last, end_ns)
+    return Found(visits, tuple(batches), first, last, end_ns)
+
+
+def nothing_but_scales(recording: Recording, *, video: bool = True) -> Found | None:
+    """What there is for receipts from scales alone, when there is nothing else to go by: no picture (or none that is
+    wanted) and at most one visit. None otherwise, for a recording with pictures after a look at its beginning."""
+    if video and any(isinstance(message, VideoPacket) for message in _beginning(recording)):
+        return None
+    kept: list[Message] = []
+    for message in recording.messages(decode=False):
+        if not isinstance(message, VideoPacket):
+            kept.append(message)
+        elif video:
+            return None
+    found = look_through(kept)
+    return found if len(found.visits) <= 1 and _speaks(found) else None
+
+
+def _beginning(recording: Recording) -> Iterable[Message]:
+    return recording.messages(end_ns=recording.start_ns + NANOSECONDS, decode=False)
+
+
+def may_stand_alone(recording: Recording, found: Found) -> bool:
+    """Whether no entry tells of several visits, and every lane with a product has a scale that speaks."""
+    store = recording.store
+    speaking = {batch.scale for batch in found.batches if np.isfinite(batch.grams).any()}
+    lanes = [store.lanes[store.lane_index[row.lane]] for row in store.planogram]
+    return len(found.visits) <= 1 and all(
+        lane.scale >= 0 and store.spec.scales[lane.scale].id in speaking for lane in lanes
+    )
+
+
+def _speaks(found: Found) -> bool:
+    return any(len(batch.grams) for batch in found.batches)
 
 
 def receipts_alone(recording: Recording, found: Found | None = None) -> ReceiptsDocument:
@@ -67,7 +99,7 @@ def receipts_alone(recording: Recording, found: Found | None = None) -> Receipts
     if len(found.visits) > 1:
         what = f"there are {len(found.visits)} visits, and scales alone do not tell who took what"
         raise RecordingError([Problem(name, "gates", what, "use --model small")])
-    if not any(len(batch.grams) for batch in found.batches):
+    if not _speaks(found):
         raise RecordingError([Problem(name, "scales", "there are no samples", "use --model small, with pictures")])
     visit = found.visits[0] if found.visits else UNNAMED
     series = read_series((scale.id for scale in store.spec.scales), found.batches)

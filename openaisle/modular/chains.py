@@ -14,13 +14,14 @@ import numpy as np
 from openaisle.modular.explain import DOUBT, Explanation
 from openaisle.modular.masses import RELAXING, Change, unknown
 from openaisle.modular.quiet import Plate, Step, steps
+from openaisle.modular.things import Memory
 
 BESIDE = 2  # positions: one plate between may feel too little to tell
 TOGETHER = 2  # blocks between steps of one cluster, at most
 FOLLOWING = 100  # blocks between clusters of a chain, at most
-MOST_JOINED = 6
+MOST_JOINED = 8
 DRIFT_G_PER_S = 0.06  # twice what the restless plates of a real store drift
-PUSHED, LIFTED, EXPLAINED = -3.0, -25.0, -60.0  # log prior of a level that only came and went
+PUSHED, LIFTED, EXPLAINED = -1.0, -25.0, -60.0  # log prior of a level that only came and went
 
 
 @dataclass(frozen=True)
@@ -113,42 +114,43 @@ def change_over(plates: Sequence[Plate], positions: Sequence[int], begin: int, e
             continue
         grams[i] = new.grams - old.grams
         drift = DRIFT_G_PER_S * (new.begin - old.end + 10) / 10
-        push = RELAXING * plate.excursion(begin, end, old.grams)
-        variance[i] = old.sd**2 + new.sd**2 + drift**2 + push**2
+        push = plate.excursion(begin, end, old.grams)
+        left = np.hypot(RELAXING * push, plate.settling(new, push))
+        variance[i] = old.sd**2 + new.sd**2 + drift**2 + left**2
     return Change(grams, variance)
 
 
-Explain = Callable[[Change, tuple[int, int], frozenset[int]], Explanation]
+Explain = Callable[[Change, frozenset[int], Memory], Explanation]
+Remember = Callable[[Memory, Happening], Memory]
 
 
-def best_partition(plates: Sequence[Plate], chain: Sequence[Cluster], explain: Explain) -> list[Happening]:
-    """The likeliest way of joining the chain's clusters, with what each part was."""
+def best_partition(
+    plates: Sequence[Plate], chain: Sequence[Cluster], memory: Memory, explain: Explain, remember: Remember
+) -> list[Happening]:
+    """The likeliest way of joining the chain's clusters, with what each part was, given what is known before it."""
     positions = window(chain, len(plates))
     parts: dict[tuple[int, int], Happening] = {}
-    best: list[tuple[float, list[Happening]]] = [(0.0, [])]
+    best: list[tuple[float, list[Happening], Memory]] = [(0.0, [], memory)]
     for last in range(1, len(chain) + 1):
         ways = []
         for first in range(max(0, last - MOST_JOINED), last):
-            part = parts[first, last] = _happening(plates, positions, chain[first:last], explain)
+            part = chain[first:last]
+            felt = frozenset(position for cluster in part for position in cluster.positions)
+            change = change_over(plates, positions, part[0].begin, part[-1].end)
+            explanation = explain(change, felt, best[first][2])
+            parts[first, last] = Happening(part[0].begin, part[-1].end, felt, change, explanation)
             passing = sum(_transient(parts[first, middle]) for middle in range(first + 1, last))
-            ways.append((best[first][0] + part.explanation.score + passing, [*best[first][1], part]))
-        best.append(max(ways, key=lambda way: way[0]))
+            ways.append((best[first][0] + explanation.score + passing, first))
+        score, first = max(ways)
+        chosen = parts[first, last]
+        best.append((score, [*best[first][1], chosen], remember(best[first][2], chosen)))
     return best[-1][1]
-
-
-def _happening(
-    plates: Sequence[Plate], positions: Sequence[int], part: Sequence[Cluster], explain: Explain
-) -> Happening:
-    begin, end = part[0].begin, part[-1].end
-    felt = frozenset(position for cluster in part for position in cluster.positions)
-    change = change_over(plates, positions, begin, end)
-    return Happening(begin, end, felt, change, explain(change, (begin, end), felt))
 
 
 def _transient(part: Happening) -> float:
     """Log density of a level that came and went; what products explain well would hardly be one."""
     products = [move for move in part.explanation.moves or () if move.thing.product >= 0]
-    if products and part.explanation.confidence > DOUBT:
+    if products and not any(move.thing.elsewhere for move in products) and part.explanation.confidence > DOUBT:
         prior = EXPLAINED
     else:
         prior = PUSHED if float(part.change.grams.sum()) > 0 else LIFTED

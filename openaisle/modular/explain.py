@@ -37,6 +37,7 @@ class Thing:
     most: int = MOST_UNITS
     doubtful: bool = False
     least: int = 1
+    elsewhere: bool = False  # it came to where it does not belong
 
 
 @dataclass(frozen=True)

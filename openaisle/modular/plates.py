@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from openaisle.modular.chains import Cluster, Happening, best_partition, chains, change_over, clusters, window
+from openaisle.modular.chains import Cluster, Happening, best_partition, chains, clusters, window
 from openaisle.modular.explain import Explanation, Move, explain
 from openaisle.modular.masses import Change
 from openaisle.modular.quiet import Plate, plate_of
@@ -21,6 +21,7 @@ from openaisle.modular.shelves import Shelf
 from openaisle.modular.things import Astray, Catalogue, Foreign, Memory, Where, things
 
 SURE = 0.9  # so sure a pick tells what a unit weighs
+OFF = 0.1  # of the catalogue's mass: who is farther off may be two things
 LOST_G, LOST_SD = 15.0, 8.0  # less than this is no product that went unseen
 LOST_SHARE = 0.5  # of the lightest product there
 FOREIGN_G = 5.0
@@ -51,14 +52,15 @@ def see(series: Series, rows: Sequence[Shelf], unit_grams: Sequence[float]) -> l
     work = [(shelf, chain) for shelf, own in enumerate(plates) for chain in chains(clusters(own))]
     work.sort(key=lambda pair: pair[1][0].begin)
     first = _run(rows, plates, work, Catalogue(unit_grams, {}))
-    return _run(rows, plates, work, Catalogue(unit_grams, _weighed(first)))
+    return _run(rows, plates, work, Catalogue(unit_grams, _weighed(first, unit_grams)))
 
 
-def _weighed(seen: Sequence[Seen]) -> dict[int, float]:
+def _weighed(seen: Sequence[Seen], unit_grams: Sequence[float]) -> dict[int, float]:
     """Grams of a unit by product, where sure picks of single units tell."""
     out: dict[int, list[float]] = {}
     for one in seen:
-        if one.kind == "take" and one.units == 1 and one.confidence > SURE:
+        sure = one.kind == "take" and one.units == 1 and one.confidence > SURE
+        if sure and abs(one.grams - unit_grams[one.product]) < OFF * unit_grams[one.product]:
             out.setdefault(one.product, []).append(one.grams)
     return {product: float(np.median(grams)) for product, grams in out.items()}
 
@@ -92,23 +94,15 @@ class _Place:
     catalogue: Catalogue
 
     def happenings(self, chain: Sequence[Cluster], memory: Memory) -> list[Happening]:
-        """What the chain was; each part knows what the parts before it, taken one by one, brought."""
-        known: dict[int, Memory] = {}
-        for cluster in chain:
-            known[cluster.begin] = memory
-            change = change_over(self.plates, self.positions, cluster.begin, cluster.end)
-            explanation = self._explained(change, cluster.positions, memory)
-            alone = Happening(cluster.begin, cluster.end, cluster.positions, change, explanation)
-            memory = self.remembered(memory, alone, list(self.told(alone)))
-
-        def draft(change: Change, span: tuple[int, int], felt: frozenset[int]) -> Explanation:
-            return self._explained(change, felt, known[span[0]])
-
-        return best_partition(self.plates, chain, draft)
+        """What the chain was."""
+        return best_partition(self.plates, chain, memory, self._explained, self._followed)
 
     def _explained(self, change: Change, felt: frozenset[int], memory: Memory) -> Explanation:
         where = Where(self.shelf, self.positions, felt)
         return explain(change, things(self.row, where, change, memory, self.catalogue))
+
+    def _followed(self, memory: Memory, happening: Happening) -> Memory:
+        return self.remembered(memory, happening, list(self.told(happening)))
 
     def told(self, happening: Happening) -> Iterator[Seen]:
         """The moves of products, and what went without one."""
@@ -132,7 +126,8 @@ class _Place:
         masses = [self.catalogue.unit(f.product)[0] for f in self.row.facings if near & set(f.at)]
         lightest = min((grams for grams in masses if grams > 0), default=0.0)
         noise = float(np.sqrt(happening.change.variance.sum()))
-        return max(LOST_G, LOST_SD * noise, LOST_SHARE * lightest)
+        return max(OFF = 0.1  # of the catalogue's mass: who is farther off may be two things
+LOST_G, LOST_SD * noise, LOST_SHARE * lightest)
 
     def _seen(self, happening: Happening, kind: str, what: tuple[int, int, float], at: int) -> Seen:
         product, units, grams = what

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from openaisle.modular.series import SECOND, Float, medians
 
-JUMP_SD = 5.0  # between the medians of two neighbouring seconds
+JUMP_SD = 5.0  # between the medians of two neighbouring seconds, or half seconds
 BUSY_SD = 6.0  # between a block and the median of the second around it
-SHORTEST = 5  # blocks of a quiet span: a hand rests for less
+HALF = SECOND // 2
+SHORTEST = 3  # blocks of a quiet span: between two picks within a second there is hardly more
 FEWEST = 3  # blocks with a reading that make a level
 LEVEL = 20  # blocks that are asked for a level, at most: longer ones would gather drift
+RINGING = 0.01
 SILENCE = 15  # blocks without a reading that end a span
 
 
@@ -53,6 +55,10 @@ class Plate:
                 return self._level(read[:LEVEL])
         return None
 
+    def settling(self, level: Level, push: float) -> float:
+        """What still rings in a short level after a push or step of some grams."""
+        return RINGING * push if level.end - level.begin < HALF else 0.0
+
     def excursion(self, begin: int, end: int, grams: float) -> float:
         """How far from a level the plate was between two blocks."""
         part = self.grams[begin:end]
@@ -68,22 +74,33 @@ class Plate:
 
 
 def plate_of(row: NDArray[np.float32], noise: float, level_noise: float) -> Plate:
-    """A plate's quiet spans: wherever neither a step nor a hand is near, and readings come."""
+    """A plate's quiet spans: wherever neither a step nor a hand is near, and readings come.
+
+    Half seconds tell steps from each other that are less than a second apart; whole ones find those that half ones
+    miss. Medians jump while a step lies in the inner half of the two windows.
+    """
     grams = row.astype(np.float64)
-    around = _windows(grams)
-    before, after = medians(around[: len(grams)], FEWEST), medians(around[SECOND:], FEWEST)
-    jump = np.nan_to_num(after - before)
-    middle = medians(around[SECOND // 2 : SECOND // 2 + len(grams)], FEWEST)
-    busy = np.abs(jump) > JUMP_SD * np.sqrt(2) * level_noise
-    busy |= np.abs(np.nan_to_num(grams - middle)) > BUSY_SD * noise + level_noise
-    return Plate(grams, level_noise, jump, tuple(_spans(busy, np.isfinite(grams))))
+    jump, small = _jumps(grams, HALF), _jumps(grams, SECOND)
+    steep = np.abs(jump) > JUMP_SD * 2 * level_noise
+    near = np.convolve(steep, np.ones(2 * HALF + 1), "same") > 0
+    busy = steep | ((np.abs(small) > JUMP_SD * np.sqrt(2) * level_noise) & ~near)
+    middle = medians(_windows(grams, SECOND)[HALF : HALF + len(grams)], FEWEST)
+    level = np.where(near, grams, middle)  # beside a step the median of a second is either level
+    busy |= np.abs(np.nan_to_num(grams - level)) > BUSY_SD * noise + level_noise
+    return Plate(grams, level_noise, np.where(near, jump, small), tuple(_spans(busy, np.isfinite(grams))))
 
 
-def _windows(grams: Float) -> Float:
-    """The second of blocks that ends before each block, and SECOND more of them: [blocks + SECOND, SECOND]."""
-    edge = np.full(SECOND, np.nan)
+def _jumps(grams: Float, width: int) -> Float:
+    """Median of so many blocks from each block on, less that of those before it; 0 = unknown."""
+    around = _windows(grams, width)
+    return np.nan_to_num(medians(around[width:], FEWEST) - medians(around[: len(grams)], FEWEST))
+
+
+def _windows(grams: Float, width: int) -> Float:
+    """The blocks that end before each block, and so many more of them: [blocks + width, width]."""
+    edge = np.full(width, np.nan)
     padded = np.concatenate([edge, grams, edge])
-    return np.lib.stride_tricks.sliding_window_view(padded, SECOND)[: len(grams) + SECOND]
+    return np.lib.stride_tricks.sliding_window_view(padded, width)[: len(grams) + width]
 
 
 def _spans(busy: NDArray[np.bool_], read: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -62,8 +62,11 @@ def read_series(scales: Iterable[str], batches: Iterable[ScaleBatch]) -> Series:
 
 def _samples(batches: list[ScaleBatch]) -> tuple[NDArray[np.int64], Float]:
     """All samples of a plate in order of time, without those that cannot be readings."""
-    times = np.concatenate(
-        [b.time_ns + np.round(np.arange(len(b.grams)) * (NANOSECONDS / b.rate_hz)).astype(np.int64) for b in batches]
+    counts = np.array([len(batch.grams) for batch in batches])
+    rank = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    interval = np.repeat(np.array([NANOSECONDS / batch.rate_hz for batch in batches]), counts)
+    times = np.repeat(np.array([batch.time_ns for batch in batches]), counts) + np.round(rank * interval).astype(
+        np.int64
     )
     values = np.concatenate([batch.grams for batch in batches]).astype(np.float64)
     order = np.argsort(times, kind="stable")

@@ -13,7 +13,8 @@ from openaisle.modular.masses import KIND_SPREAD, UNIT_SPREAD, Change, Law, law_
 from openaisle.modular.series import Float
 from openaisle.modular.shelves import Shelf
 
-TAKE, PUT_BACK, PUT_ELSEWHERE = -2.5, -2.5, -4.5  # log priors
+TAKE, PUT_BACK, PUT_ELSEWHERE = -2.5, -2.5, -8.0  # log priors
+OVER_THE_EDGE = -2.0  # half beyond its facing
 TAKE_ASTRAY, TAKE_FOREIGN = -3.5, -1.5
 STRANGER = -10.0  # a product of this shelf that lay on plates which are not its own
 WEIGHED = 0.03  # relative sd of what has been weighed before
@@ -102,6 +103,10 @@ def _anywhere(thing: Thing, at: tuple[int, ...], width: int) -> Iterator[Thing]:
     spots = middles(at)
     for middle in spots:
         yield replace(thing, law=law_of((middle,), width), prior=thing.prior - math.log(len(spots)))
+    for middle in (spots[0] - 0.5, spots[-1] + 0.5):
+        if 0 <= middle <= width - 1:
+            prior = thing.prior - math.log(len(spots)) + OVER_THE_EDGE
+            yield replace(thing, law=law_of((middle,), width), prior=prior)
     if len(at) > 1 and thing.most > 1:
         yield replace(thing, law=law_of(at, width), prior=thing.prior - math.log(len(spots)), least=2)
 
@@ -141,7 +146,7 @@ def _returns(row: Shelf, where: Where, near: set[int], peak: tuple[int, ...], me
             thing = Thing(product, 1, grams, spread, law_of(peak, width), PUT_BACK, len(units))
             yield from _anywhere(thing, _local(at, where), width)
         if not homes:
-            yield Thing(product, 1, grams, spread, law_of(peak, width), PUT_ELSEWHERE, len(units))
+            yield Thing(product, 1, grams, spread, law_of(peak, width), PUT_ELSEWHERE, len(units), elsewhere=True)
 
 
 def _strays(where: Where, near: set[int], memory: Memory) -> Iterator[Thing]:

@@ -17,7 +17,7 @@ from openaisle.store.store import Store
 
 BATCH_NS = NANOSECONDS // 2
 MOST_PROBLEMS = 20  # of one file; a wrong column would otherwise print a book
-MOST_S = 1e10  # three centuries; milliseconds since 1970 are more
+MOST_S = 9e9  # almost three centuries, and what fits into 64 bits of nanoseconds; milliseconds since 1970 are more
 _Row = dict[str, str]
 
 
@@ -33,10 +33,14 @@ class Clock:
         try:
             seconds = float(text)
         except ValueError:
-            return instant_ns(_instant(text)) + self.offset_ns
-        if not abs(seconds) < MOST_S:
-            raise ValueError(f"the time {text!r} is not in seconds")
-        return self.start_ns + round(seconds * NANOSECONDS) + self.offset_ns
+            time_ns = instant_ns(_instant(text)) + self.offset_ns
+        else:
+            if not abs(seconds) < MOST_S:
+                raise ValueError(f"the time {text!r} is not in seconds")
+            time_ns = self.start_ns + round(seconds * NANOSECONDS) + self.offset_ns
+        if not abs(time_ns) < MOST_S * NANOSECONDS:
+            raise ValueError(f"the time {text!r} is centuries from 1970")
+        return time_ns
 
 
 def _instant(text: str) -> datetime:

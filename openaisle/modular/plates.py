@@ -126,8 +126,7 @@ class _Place:
         masses = [self.catalogue.unit(f.product)[0] for f in self.row.facings if near & set(f.at)]
         lightest = min((grams for grams in masses if grams > 0), default=0.0)
         noise = float(np.sqrt(happening.change.variance.sum()))
-        return max(OFF = 0.1  # of the catalogue's mass: who is farther off may be two things
-LOST_G, LOST_SD * noise, LOST_SHARE * lightest)
+        return max(LOST_G, LOST_SD * noise, LOST_SHARE * lightest)
 
     def _seen(self, happening: Happening, kind: str, what: tuple[int, int, float], at: int) -> Seen:
         product, units, grams = what

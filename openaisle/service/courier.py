@@ -89,7 +89,7 @@ def deliver_due(desk: Desk, limit: int = 40) -> int:
             .where(Letter.delivered_ns == 0, Letter.given_up_ns == 0, Letter.next_ns <= now_ns, Endpoint.gone_ns == 0)
             .order_by(Letter.next_ns, Letter.id)
             .limit(limit)
-        ).tuples()
+        )
         parcels = [Parcel(row.id, to.url, to.secret, row.name, row.body) for row, to in rows]
     if parcels:
         with ThreadPoolExecutor(AT_ONCE) as pool:

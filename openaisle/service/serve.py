@@ -18,8 +18,8 @@ from openaisle.service.desk import Desk, Rules
 from openaisle.service.fake_gateway import KNOWN
 from openaisle.service.gateway import open_gateway
 from openaisle.service.keys import Role
-from openaisle.service.startup import Serve, open_desk
 from openaisle.service.source import SIM
+from openaisle.service.startup import Serve, open_desk
 from openaisle.service.supervisor import Supervisor
 from openaisle.service.tables import ApiKey
 from openaisle.service.worker import Job

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import IO
 
 from openaisle.errors import Problem, ServiceError
-from openaisle.service import beats
-from openaisle.service.startup import Serve, write_startup
+from openaisle.service import beats, processes
 from openaisle.service.processes import TABLE, Process
+from openaisle.service.startup import Serve, write_startup
 
 LOG = logging.getLogger(__name__)
 LOOK_S = 0.1
@@ -53,9 +53,11 @@ class Child:
 class Supervisor:
     """One live store's processes. Raises ServiceError when another one has the folder."""
 
-    def __init__(self, serve: Serve, say: Callable[[str], None] = LOG.warning) -> None:
+    def __init__(
+        self, serve: Serve, say: Callable[[str], None] = LOG.warning, module: str = processes.__name__
+    ) -> None:
         write_startup(serve)
-        self._serve, self._say = serve, say
+        self._serve, self._say, self._module = serve, say, module
         self._lock = _locked(serve.path)
         self.children = [Child(process) for process in TABLE if process.when(serve)]
         self._told = ""
@@ -101,7 +103,7 @@ class Supervisor:
     def _start(self, child: Child, now_s: float) -> None:
         name = child.process.name
         (self._serve.path / "beats" / name).unlink(missing_ok=True)
-        words = [sys.executable, "-m", "openaisle.service.processes", name, self._serve.folder, str(os.getpid())]
+        words = [sys.executable, "-m", self._module, name, self._serve.folder, str(os.getpid())]
         child.popen = subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True)
         child.started_s = now_s
         child.restarts += 1

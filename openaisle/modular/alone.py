@@ -14,7 +14,7 @@ from openaisle.modular.plates import Seen, see
 from openaisle.modular.series import Series, read_series
 from openaisle.modular.shelves import Shelf, shelves
 from openaisle.receipts.document import ReceiptsDocument, receipt_record, update_of
-from openaisle.receipts.events import Evidence, LedgerEvent
+from openaisle.receipts.events import Evidence, Kind, LedgerEvent
 from openaisle.receipts.ledger import Ledger, fold
 from openaisle.receipts.pricing import local_day, price
 from openaisle.recording.reader import Recording
@@ -52,7 +52,7 @@ def look_through(messages: Iterable[Message]) -> Found:
             gates.append(message)
     entries = [gate for gate in gates if gate.kind == "entry"]
     exits = [gate.time_ns for gate in gates if gate.kind == "exit"]
-    visits = tuple(dict.fromkeys(gate.visit or UNNAMED for gate in entries))
+    visits = tuple(dict.fromkeys(gate.visit or f"visit-{i + 1}" for i, gate in enumerate(entries)))
     first = min((gate.time_ns for gate in entries), default=None)
     last = max(exits) if len(exits) >= len(entries) > 0 else None
     return Found(visits, tuple(batches), first, last, end_ns)
@@ -126,15 +126,16 @@ def _event(
     evidence = Evidence((), (scale,), series.time_ns(one.begin), series.time_ns(one.end), lane)
     early = found.entry_ns is not None and time_ns < found.entry_ns - OUTSIDE_NS
     late = found.exit_ns is not None and time_ns > found.exit_ns + OUTSIDE_NS
-    if one.product < 0 or early or late:
-        if one.kind == "return":
-            return None
-        reason = f"{one.grams:.0f} g left {lane}" + (" while nobody was in" if early or late else "")
-        gtin = store.products[max(0, one.product)].gtin
-        return LedgerEvent(
-            f"p{number:04d}", time_ns, "correction", visit, gtin, 0, UNSEEN, lane, evidence=evidence, reason=reason
-        )
-    kind = "take" if one.kind == "take" else "return"
-    gtin = store.products[one.product].gtin
-    sure = max(0.0, min(1.0, one.confidence))
-    return LedgerEvent(f"p{number:04d}", time_ns, kind, visit, gtin, one.units, sure, lane, evidence=evidence)  # type: ignore[arg-type]
+    name = f"p{number:04d}"
+    if one.product >= 0 and not early and not late:
+        kind: Kind = "take" if one.kind == "take" else "return"
+        gtin = store.products[one.product].gtin
+        return LedgerEvent(name, time_ns, kind, visit, gtin, one.units, one.confidence, lane, evidence=evidence)
+    if one.kind == "return" or not store.products:
+        return None
+    reason = f"{one.grams:.0f} g left {lane}" + (" while nobody was in" if early or late else "")
+    near = next((facing.product for facing in row.facings if one.position in facing.at), 0)
+    gtin = store.products[one.product if one.product >= 0 else near].gtin
+    return LedgerEvent(
+        name, time_ns, "correction", visit, gtin, 0, UNSEEN, lane, evidence=evidence, reason=reason
+    )  # fmt: skip

@@ -211,7 +211,10 @@ def _gates(case: Case, store: Store, filmed: bool) -> list[GateEvent]:
         ]
         case.remarks.append(f"neither tracks nor pictures: taken for one shopper from begin to end, {ONE_VISIT}")
     elif not events:
-        case.remarks.append("no tracks: a visit begins where somebody is seen first, named visit-1 and so on")
+        case.remarks.append(
+            "no tracks: a visit begins where somebody is seen first, named visit-1 and so on "
+            "(where you know that there was one shopper, `aisle receipts --model modular` needs no pictures)"
+        )
     return sorted(events, key=lambda event: event.time_ns)
 
 

@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import func, select
 
 from openaisle.errors import ServiceError
-from openaisle.service import keys, till
+from openaisle.service import beats, keys, till
 from openaisle.service.database import open_database
 from openaisle.service.desk import Desk, Rules
 from openaisle.service.fake_gateway import FakeGateway
@@ -33,7 +33,7 @@ from openaisle.store.load import save_store
 from tests.service import scripted_process, stream
 from tests.service.desks import CARD
 
-SHOPPERS = 3
+SHOPPERS = 6
 PATIENCE_S = 150.0  # a busy machine starts a process in many seconds
 
 
@@ -52,7 +52,7 @@ class Terminal:
         with httpx.Client(base_url=self.address, timeout=5) as client:
             while not self.stopped:
                 number += 1
-                entry = self._ask(client, "/v1/entries", {"gate": "door", "method": CARD}, f"entry-{number:05d}")
+                entry = self._ask(client, "/v1/entries", {"gate": "side", "method": CARD}, f"entry-{number:05d}")
                 if entry:
                     self.acknowledged[f"entry-{number:05d}"] = entry["visit"]
                     self._ask(client, "/v1/exits", {"visit": entry["visit"]}, f"leave-{number:05d}")
@@ -86,6 +86,10 @@ class Live:
         status = json.loads((self.serve.path / STATUS).read_text())
         return int(status[name]["pid"]) if name in status else 0
 
+    def ended(self, name: str) -> bool:
+        """Whether a process has done its work."""
+        return bool(json.loads((self.serve.path / STATUS).read_text())[name]["state"] == "ended")
+
     def wait(self, until: object, what: str) -> None:
         """Until something is so."""
         assert callable(until)
@@ -96,10 +100,13 @@ class Live:
 
     def kill(self, name: str) -> None:
         """kill -9, when it runs."""
-        self.wait(lambda: self.pid(name), f"{name} does not run")
+        self.wait(lambda: self.pid(name) or self.ended(name), f"{name} does not run")
+        if self.ended(name):
+            return
         pid = self.pid(name)
         os.kill(pid, signal.SIGKILL)
         self.wait(lambda: self.pid(name) not in (0, pid), f"{name} was not started again")
+        self.wait(lambda: name in beats.ages_s(self.serve.path), f"{name} does not work")
 
 
 @contextmanager
@@ -130,7 +137,7 @@ def serve(tmp_path: Path) -> Serve:
     save_store(stream.store(), tmp_path / "store")
     recording = stream.write(tmp_path / "rec", stream.shoppers(SHOPPERS))
     rules = Rules(hold_for_review=False, walk_in_method=CARD, requests_per_s=1e6, request_burst=10**6)
-    job = Job(str(recording), "scripted", speed=4.0)
+    job = Job(str(recording), "scripted", speed=1.5)
     data, store = tmp_path / "data", tmp_path / "store"
     return Serve(str(data), str(store), port=free_port(), job=job, rules=rules)
 
@@ -148,7 +155,7 @@ def gate_key(serve: Serve) -> str:
 def storm(live: Live, kills: int, seed: int) -> None:
     """Kills at random, of any process."""
     rng = np.random.Generator(np.random.PCG64(seed))
-    names = ["api", "clerk", "worker", "courier"]
+    names = ["worker", "api", "clerk", "worker", "courier", "api"]
     for number in range(kills):
         live.kill(names[number % len(names)])
         time.sleep(float(rng.uniform(0.1, 2.0)))
@@ -212,6 +219,7 @@ def _check(desk: Desk, serve: Serve, terminal: Terminal) -> None:
     }
     assert told == expected
     assert len(events) == len(set(events))
+    assert len(terminal.acknowledged) > 3
     captures = FakeGateway(serve.path / "fake-gateway.sqlite").captures()
     assert all(count <= 1 for count, _, _ in captures.values())
     assert sum(cents for _, cents, _ in captures.values()) == sum(total for _, total in expected.values())

@@ -8,7 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.messages import NANOSECONDS, GateEvent, ScaleBatch, VideoFrame
-from openaisle.predictor import Arrays, Float32, GraphPredictor, TickView, VisualTokens, WrittenEvent, vote_shapes
+from openaisle.predictor import (
+    Arrays,
+    Float32,
+    GraphPredictor,
+    TickView,
+    UInt8,
+    VisualTokens,
+    WrittenEvent,
+    vote_shapes,
+)
 from openaisle.store.store import Store
 from openaisle.tokens.journey import KINDS
 from openaisle.tokens.tick import Sensed
@@ -38,7 +47,7 @@ class Scripted(GraphPredictor):
         return [self._votes(len(slot.camera)) for slot in slots]
 
     def _votes(self, count: int) -> Arrays:
-        votes: Arrays = {n: np.zeros((count, *shape), np.float32) for n, shape in vote_shapes(*self.widths).items()}
+        votes: Arrays = {n: np.zeros((count, *shape), np.float32) for n, shape in vote_shapes(self.widths[0]).items()}
         if self.person_at is not None:
             votes["person"] = np.ones(count, np.float32)
             votes["floor_mean"] = np.tile(np.array(self.person_at, np.float32), (count, 1))
@@ -58,6 +67,10 @@ class Scripted(GraphPredictor):
         mass = np.full(people, tokens, np.float32)
         return {**memory, "mass": mass}, attention
 
+    def glance(self, now: UInt8, before: UInt8, features: Float32) -> dict[str, Float32]:
+        """No window shows anything."""
+        return glanced(len(features))
+
     def write(self, view: TickView) -> list[WrittenEvent]:
         self.views.append(view)
         events = []
@@ -74,6 +87,14 @@ class Scripted(GraphPredictor):
                 units = round(abs(step) / float(view.table.unit_grams[product]))
                 events.append(WrittenEvent(kind, lane, self.taker, product, units, -1, 0.95))
         return events
+
+
+def glanced(windows: int) -> dict[str, Float32]:
+    """What so many windows around hands say that show neither a hand nor an item."""
+    f32 = np.float32
+    logits = {name: np.full(windows, -20.0, f32) for name in ("seen", "item", "holds")}
+    place = {"offset": np.zeros((windows, 2), f32), "log_sd": np.zeros(windows, f32)}
+    return {**place, **logits, "product": np.tile(np.eye(1, E, dtype=f32), (windows, 1))}
 
 
 def shopping(

@@ -97,3 +97,12 @@ def reaching(tracks: TrackWindow, shopper: int, point_m: NDArray[np.float64], fr
     hands = tracks.hands_m.copy()
     hands[shopper, frames, 1] = point_m
     return replace(tracks, hands_m=hands)
+
+
+def showing(
+    tracks: TrackWindow, shopper: int, vector: NDArray[np.float32], frames: slice, hand: int = 1
+) -> TrackWindow:
+    """The tracks with a shopper's hand (1: the right one) that shows something during some frames."""
+    product = tracks.product.copy()
+    product[shopper, frames, hand] = vector
+    return replace(tracks, product=product)

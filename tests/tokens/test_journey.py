@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from openaisle.tokens.catalogue import PICTURE_PX, picture_stack, unit_grams
 from openaisle.tokens.journey import (
     BASKET_FEATURES,
     BASKET_LANE_FEATURES,
     EVENT_FEATURES,
+    FRAMES,
     KINDS,
     LANE_FEATURES,
+    LOOK_FEATURES,
+    MASS_SPREAD,
     MAX_LANES,
+    MAX_UNITS,
     PAIR_FEATURES,
     SHOPPER_FEATURES,
     Candidate,
     LaneTable,
     RecentEvent,
     TickFeatures,
+    TrackWindow,
     by_reach,
     choose_lanes,
     fit_features,
     hands_in_lanes,
     lane_table,
+    looks,
     opening_distance,
     tick_features,
     weight_guesses,
@@ -33,11 +42,15 @@ from openaisle.tokens.journey import (
 )
 from openaisle.tokens.padding import TICK_INPUTS, pad_ticks
 from openaisle.tokens.scales import scale_window
-from tests.tokens.corner import COLA, GRAMS, E, corner_store, quiet_rows, reaching, standing, with_step
+from tests.tokens.corner import COLA, GRAMS, E, corner_store, quiet_rows, reaching, showing, standing, with_step
 
 STORE = corner_store()
 TABLE = lane_table(STORE)
 LOOKS = np.eye(len(GRAMS), E, dtype=np.float32)
+CATALOGUE = np.random.Generator(np.random.PCG64(6)).normal(size=(8, E)).astype(np.float32)
+CATALOGUE /= np.linalg.norm(CATALOGUE, axis=1, keepdims=True)
+AFTER = slice(FRAMES // 2, None)  # of a tick's frames: the later half
+AFTER_FRAMES = range(FRAMES)[AFTER]
 FLOORS = ((3.0, 2.2), (1.0, 1.0), (2.6, 1.2))
 
 
@@ -45,6 +58,7 @@ def features(shoppers: int = 2, step: float = -330.0, baskets: int = 1, events: 
     tracks = standing(*FLOORS[:shoppers])
     if shoppers:
         tracks = reaching(tracks, 0, STORE.lanes[0].front_m, slice(5, 9))
+        tracks = showing(tracks, 0, 0.8 * LOOKS[0], slice(7, None))
     candidates = tuple(Candidate(i % 3, 1, 4.0, shopper=0 if shoppers else -1) for i in range(baskets))
     recent = tuple(RecentEvent(1, 0, 0, 0, 1, 1.0 + i) for i in range(events))
     window = scale_window(with_step(quiet_rows(), 0, step))
@@ -62,6 +76,7 @@ def test_shapes_for_any_number_of_anything(shoppers: int, step: float, baskets: 
     assert f.pairs.shape == (shoppers, lanes, PAIR_FEATURES)
     assert f.baskets.shape == (baskets, BASKET_FEATURES)
     assert f.basket_pairs.shape == (baskets, lanes, BASKET_LANE_FEATURES)
+    assert f.basket_looks.shape == (shoppers, baskets, LOOK_FEATURES)
     assert f.events.shape == (events, EVENT_FEATURES)
     for values in vars(f).values():
         assert values.dtype in (np.float32, np.int32)
@@ -113,10 +128,30 @@ def test_a_hand_at_the_opening_is_at_no_distance() -> None:
 def test_weight_fits_count_units() -> None:
     steps = np.array([-330.0, 660.0, 100.0, -330.0], dtype=np.float32)
     units = np.array([330.0, 330.0, 330.0, 0.0], dtype=np.float32)
-    count, misfit, known, _ = fit_features(steps, units).T
+    count, misfit, known, _, away = fit_features(steps, units).T
     assert count == pytest.approx([-1, 2, 100 / 330, 0], abs=1e-5)
     assert misfit == pytest.approx([0, 0, 1 - 100 / 330, 1], abs=1e-5)
     assert known.tolist() == [1, 1, 1, 0]
+    assert away == pytest.approx([0, 0, 2, 2], abs=1e-5)  # four times it is eight deviations, and no more
+
+
+def test_a_misfit_is_told_in_deviations_of_scale_and_goods() -> None:
+    """8 g are much for a can of 330 g on a quiet scale, less for two of them, little on a scale that trembles."""
+    one, two, trembling = (
+        float(fit_features(np.array([grams + 8.0], np.float32), np.array([330.0], np.float32), noise)[0, 4])
+        for grams, noise in ((330.0, 0.3), (660.0, 0.3), (330.0, 10.0))
+    )
+    assert one == pytest.approx(8.0 / np.hypot(1.5 + 0.6 * 0.3, MASS_SPREAD * 330.0) / 4.0, abs=1e-4)
+    assert one > max(two, trembling) > min(two, trembling) > 0
+
+
+def test_ten_light_units_do_not_explain_one_heavy_item() -> None:
+    step = np.array([-500.0, -500.0, -50.0 * MAX_UNITS], np.float32)
+    _, misfit, _, _, away = fit_features(step, np.array([50.0, 500.0, 50.0], np.float32)).T
+    assert misfit[0] > 0.5
+    assert away[0] == 2.0
+    assert misfit[1:] == pytest.approx([0, 0], abs=1e-6)
+    assert away[1:] == pytest.approx([0, 0], abs=1e-6)
 
 
 def test_what_lies_in_a_lane_nobody_looks_at_is_left_out() -> None:
@@ -170,3 +205,86 @@ def test_a_step_that_does_not_fit_its_lane_is_guessed_from_the_catalogue(step: f
     assert [(c.product, c.lane, c.quantity, c.shopper) for c in found] == [(p, 0, 0, -1) for p in guessed]
     named = {(0, product) for product in guessed}
     assert weight_guesses(TABLE, window, lane, window.step_grams[TABLE.scale[lane]], named) == ()
+
+
+@pytest.mark.parametrize(
+    ("own", "step", "guessed"),
+    [
+        (0, -330.0, [2, 1]),  # the own product fits: two others at most, the nearest first
+        (4, -330.0, [0, 2, 1, 3]),  # 50 g do not: four at most, one unit before three
+        (0, -50.0, [4]),
+    ],
+)
+def test_guesses_come_also_where_the_own_product_fits_but_fewer(own: int, step: float, guessed: list[int]) -> None:
+    grams = np.array([330.0, 325.0, 327.0, 110.0, 50.0], dtype=np.float32)
+    product = TABLE.product.copy()
+    product[0] = own
+    table = replace(TABLE, product=product, unit_grams=grams)
+    window = scale_window(with_step(quiet_rows(), 0, step))
+    lane = np.array([0], dtype=np.int32)
+    found = weight_guesses(table, window, lane, window.step_grams[table.scale[lane]], set())
+    assert [c.product for c in found] == guessed
+
+
+def shown(tracks: TrackWindow) -> NDArray[np.float32]:
+    """`looks` as [shoppers, products, hands, (before, after), (cosine, log-probability, strength)]."""
+    return looks(tracks, CATALOGUE).reshape(len(tracks.floor_m), len(CATALOGUE), 2, 2, 3)
+
+
+@pytest.mark.parametrize("product", range(8))
+def test_what_a_hand_shows_is_the_products_that_looks_like_it(product: int) -> None:
+    noise = np.random.Generator(np.random.PCG64(product)).normal(0, 0.12, (len(AFTER_FRAMES), E))
+    vectors = (0.7 * (CATALOGUE[product] + noise)).astype(np.float32)
+    told = shown(showing(standing(*FLOORS[:2]), 0, vectors, AFTER))
+    cosine, sure, strength = np.moveaxis(told[0, :, 1, 1], -1, 0)
+    assert int(sure.argmax()) == int(cosine.argmax()) == product
+    assert (strength == strength[0]).all()
+    assert strength[0] > 0.5
+    odds = np.exp(6.0 * sure[product] / strength[0])
+    assert 0.5 < odds <= 1.0
+    assert not told[1].any()  # the other shopper's hands show nothing
+    assert not told[0, :, 0].any()  # nor does the other hand
+    assert not told[0, :, :, 0].any()  # nor did this one before
+
+
+def test_what_was_put_back_shows_before() -> None:
+    told = shown(showing(standing((1.0, 1.0)), 0, CATALOGUE[3], slice(0, 4), hand=0))
+    assert int(told[0, :, 0, 0, 1].argmax()) == 3
+    assert not told[0, :, 0, 1].any()
+
+
+def test_probabilities_over_the_catalogue_add_up() -> None:
+    told = shown(showing(standing((1.0, 1.0)), 0, CATALOGUE[2], AFTER))
+    assert np.exp(6.0 * told[0, :, 1, 1, 1]).sum() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_little_evidence_says_little() -> None:
+    """The same product in one weak window, and in all frames: the same direction, less strength."""
+    weak = shown(showing(standing((1.0, 1.0)), 0, 0.3 * CATALOGUE[5], slice(8, 9)))[0, :, 1, 1]
+    strong = shown(showing(standing((1.0, 1.0)), 0, CATALOGUE[5], AFTER))[0, :, 1, 1]
+    assert weak[5, 2] == pytest.approx(0.15, abs=1e-5)
+    assert strong[5, 2] == 1.0
+    assert np.allclose(weak / weak[0, 2], strong, atol=1e-4)
+
+
+def test_frames_without_an_estimate_show_nothing() -> None:
+    tracks = showing(standing((1.0, 1.0)), 0, CATALOGUE[5], slice(None))
+    assert not shown(replace(tracks, valid=np.zeros_like(tracks.valid))).any()
+
+
+@pytest.mark.parametrize(("people", "products"), [(0, 8), (2, 0), (0, 0)])
+def test_nobody_shows_nothing_of_an_empty_catalogue(people: int, products: int) -> None:
+    assert looks(standing(*FLOORS[:people]), CATALOGUE[:products]).shape == (people, products, LOOK_FEATURES)
+
+
+def test_a_tick_tells_of_lanes_and_baskets_what_the_hands_show() -> None:
+    window = scale_window(with_step(quiet_rows(), 0, -330.0))
+    tracks = showing(standing(*FLOORS[:2]), 1, LOOKS[0], AFTER)
+    baskets = (Candidate(2, 1, 4.0, shopper=0), Candidate(0, 1, 4.0, shopper=1))
+    f = tick_features(TABLE, window, tracks, baskets, (), LOOKS)
+    everything = looks(tracks, LOOKS)
+    assert f.lane_product.tolist() == [0]
+    assert np.array_equal(f.pairs[:, 0, -LOOK_FEATURES:], everything[:, 0])
+    assert f.basket_product.tolist() == [2, 0]
+    assert np.array_equal(f.basket_looks, everything[:, [2, 0]])
+    assert np.array_equal(f.basket_looks[1, 1], f.pairs[1, 0, -LOOK_FEATURES:])

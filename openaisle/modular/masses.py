@@ -13,8 +13,8 @@ import numpy as np
 
 from openaisle.modular.series import Float
 
-KIND_SPREAD = 0.045  # of all units of a product around the catalogue: wrapping, filling
-UNIT_SPREAD = 0.045  # of a unit around its product
+KIND_SPREAD = 0.05  # of all units of a product around the catalogue: wrapping, filling
+UNIT_SPREAD = 0.05  # of a unit around its product
 LEAN, LEAN_SD = 0.1, 0.13  # share of a unit that the plate on either side feels
 CROSS_TALK, FELT = 0.025, 2.5  # share that plates feel through the shelf, so many plates away
 APART = 0.7  # of the spread of positions that units share when they are not side by side

@@ -27,6 +27,7 @@ DISTRIBUTIONS = {
     "typing_extensions": "typing-extensions",
     "prometheus_client": "prometheus-client",
     "starlette": "fastapi",  # comes with it, and is its interface
+    "markupsafe": "jinja2",
 }
 # Rooms that need an extra as a whole: nothing outside imports them when it is imported itself.
 OWN_EXTRA = {"service": "service"}

@@ -11,8 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from openaisle import __version__
 from openaisle.service import keys
-from openaisle.service.api import gates, house, live, problems, receipts
+from openaisle.service.api import gates, house, live, pages, problems, receipts
 from openaisle.service.api.access import Context
+from openaisle.service.board import Board
 from openaisle.service.desk import Desk
 from openaisle.service.feed import Feed
 from openaisle.service.gateway import Gateway
@@ -42,12 +43,13 @@ def create_app(
     limiter = Limiter(desk.rules.requests_per_s, desk.rules.request_burst)
     app.state.context = Context(desk, gateway, keys.link_secret(desk), limiter)
     app.state.folder = folder
+    app.state.board = Board(desk)
     app.state.feed = Feed(desk, beat)
     registry = CollectorRegistry()
     app.state.registry = registry
     registry.register(StoreCollector(desk))
     problems.install(app)
-    for router in (gates.router, receipts.router, live.router, house.router):
+    for router in (gates.router, receipts.router, live.router, house.router, pages.router):
         app.include_router(router)
     app.middleware("http")(_guard)
     app.middleware("http")(Requests(registry))

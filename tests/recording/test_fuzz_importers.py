@@ -15,7 +15,13 @@ from types import FrameType
 import pytest
 from hypothesis import given, settings
 
-from tests.recording.parsers import PARSERS, Parser
+from openaisle.errors import Problem
+from openaisle.recording.importers.autocheckout.case import Case
+from openaisle.recording.importers.autocheckout.loose import read_plate
+from openaisle.recording.importers.films import measure
+from openaisle.recording.importers.tables import Clock, read_scales
+from tests.recording.parsers import PARSERS, Parser, film_bytes
+from tests.recording.scenes import small_store
 
 FEW, MANY = 200, 10_000
 HANGS_S = 60  # on a busy machine an example may take a second
@@ -60,3 +66,27 @@ def test_broken_input_is_read_or_refused(parser: Parser) -> None:
 @every_parser
 def test_ten_thousand_broken_inputs_are_read_or_refused(parser: Parser) -> None:
     fuzz(parser, MANY)
+
+
+# --- what it found ------------------------------------------------------------------------------------------------
+
+
+def test_a_film_of_an_unknown_codec(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(film_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
+    problems: list[Problem] = []
+    assert measure(path, "camera 1", problems) is None
+    assert "no known codec or size" in problems[0].what
+
+
+@pytest.mark.parametrize("time", ["9.5e9", "-9.5e9", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"])
+def test_times_that_64_bits_do_not_hold(tmp_path: Path, time: str) -> None:
+    (tmp_path / "scales.csv").write_text(f"time,scale,grams\n{time},scale-1,5\n")
+    problems: list[Problem] = []
+    assert read_scales(tmp_path / "scales.csv", Clock(0, 0), small_store(), problems) == []
+    assert "the time" in problems[0].what
+    plate = tmp_path / "gondola_1_shelf_1_plate_1.csv"
+    plate.write_text(f"1,2\n{time},5\n")
+    case = Case("c")
+    read_plate(plate, case)
+    assert "line 2" in case.problems[0].place

@@ -49,16 +49,23 @@ def measure(path: Path, place: str, problems: list[Problem]) -> Measured | None:
                 problems.append(Problem(str(path), place, "has no video stream", _CUT_FIX))
                 return None
             stream = container.streams.video[0]
-            size = stream.codec_context.width, stream.codec_context.height
+            codec: av.VideoCodecContext | None = stream.codec_context  # None for a codec that nobody knows
+            if codec is None or codec.width <= 0 or codec.height <= 0:
+                problems.append(Problem(str(path), place, "is of no known codec or size", _CUT_FIX))
+                return None
             duration_ns = round((container.duration or DAY_S * av.time_base) / av.time_base * NANOSECONDS)
-            return Measured(*size, float(stream.average_rate or 0), duration_ns, stream.frames)
-    except (FFmpegError, OSError) as error:
+            return Measured(codec.width, codec.height, float(stream.average_rate or 0), duration_ns, stream.frames)
+    except (FFmpegError, OSError, ValueError) as error:  # ValueError: metadata that is no text
         if not path.exists():
             problems.append(Problem(str(path), place, "is missing", "put it there, or correct its name in import.yaml"))
         else:
-            what = f"cannot be opened as a film ({error.strerror or error})"
+            what = f"cannot be opened as a film ({_why(error)})"
             problems.append(Problem(str(path), place, what, _CUT_FIX))
         return None
+
+
+def _why(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
 
 
 def probe(path: Path, camera: CameraSpec, start_ns: int, problems: list[Problem]) -> Film | None:
@@ -95,12 +102,16 @@ def read_film(film: Film, problems: list[Problem]) -> Iterator[VideoFrame]:
                 time_ns = film.start_ns + round((seconds - first_s) * NANOSECONDS)
                 if time_ns < next_ns - interval_ns / 4:
                     continue  # the film has more pictures than the store's camera
+                if time_ns - film.start_ns > DAY_S * NANOSECONDS:
+                    raise ValueError("its clock jumps by days")
                 next_ns = max(next_ns + interval_ns, time_ns + interval_ns / 2)
                 rgb = picture.reformat(format="rgb24", **size).to_ndarray().astype(np.uint8, copy=False)
                 rgb = np.ascontiguousarray(rgb[: film.camera.height_px, : film.camera.width_px])
+                if rgb.shape[:2] != (film.camera.height_px, film.camera.width_px):
+                    raise ValueError("its pictures shrink")
                 yield VideoFrame(film.camera.id, time_ns, rgb)
-    except (FFmpegError, OSError) as error:
-        what = f"is damaged after {decoded} pictures ({error.strerror or error})"
+    except (FFmpegError, OSError, ValueError) as error:
+        what = f"is damaged after {decoded} pictures ({_why(error)})"
         problems.append(Problem(str(film.path), f"picture {decoded}", what, _CUT_FIX))
         return
     if decoded == 0 or decoded < film.pictures:

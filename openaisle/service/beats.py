@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+STATUS = "supervisor.json"  # what runs: {process: {state, pid, restarts}}
+OLD_S = 15.0  # a running process beats more often than this
 EVERY_S = 0.5  # a beat costs a system call: no more of them than this
 
 
@@ -30,6 +33,18 @@ class Beat:
 def beat_of(folder: Path, name: str) -> Beat:
     """The beat of a process by its name in the process table."""
     return Beat(folder / "beats" / name)
+
+
+def troubled(folder: Path) -> list[str]:
+    """Processes that should run and do not, or have not beaten for a while."""
+    try:
+        table: dict[str, dict[str, str]] = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+    except OSError:
+        return ["supervisor"]
+    ages = ages_s(folder)
+    alive = [name for name, row in table.items() if row["state"] == "running"]
+    silent = [name for name in alive if ages.get(name, float("inf")) > OLD_S]
+    return silent + [name for name, row in table.items() if row["state"] not in ("running", "ended")]
 
 
 def ages_s(folder: Path) -> dict[str, float]:

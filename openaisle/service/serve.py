@@ -22,7 +22,7 @@ from openaisle.service.source import SIM
 from openaisle.service.startup import Serve, open_desk
 from openaisle.service.supervisor import Supervisor
 from openaisle.service.tables import ApiKey
-from openaisle.service.worker import Job
+from openaisle.service.worker import Job, end_all
 from openaisle.sim.scenario import load_scenario
 from openaisle.sim.stores import open_store
 from openaisle.store.load import load_store, save_store
@@ -80,6 +80,8 @@ def serve(wish: Wish, say: Callable[[str], None]) -> None:
     supervisor = Supervisor(planned, say)
     desk = open_desk(planned)
     say(_first_key(desk, planned.path))
+    if planned.job is None:
+        end_all(desk)
     desk.database.close()
     stopped: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -16,6 +16,7 @@ from typing import IO
 
 from openaisle.errors import Problem, ServiceError
 from openaisle.service import beats, processes
+from openaisle.service.beats import STATUS
 from openaisle.service.processes import TABLE, Process
 from openaisle.service.startup import Serve, write_startup
 
@@ -26,7 +27,6 @@ HANGS_S = 20.0  # a process whose last beat is older is killed
 STOP_S = 8.0  # to stop by itself, then it is killed
 CRASH_WINDOW_S, CRASHES = 60.0, 5  # so many deaths within so long are a crash loop
 FIRST_WAIT_S, LOOP_WAIT_S = 0.2, 60.0
-STATUS = "supervisor.json"
 
 
 @dataclass

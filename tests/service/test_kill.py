@@ -20,13 +20,14 @@ from sqlalchemy import func, select
 
 from openaisle.errors import ServiceError
 from openaisle.service import beats, keys, till
+from openaisle.service.beats import STATUS
 from openaisle.service.database import open_database
 from openaisle.service.desk import Desk, Rules
 from openaisle.service.fake_gateway import FakeGateway
 from openaisle.service.keys import Role
 from openaisle.service.startup import Serve, open_desk
 from openaisle.service.states import VisitState
-from openaisle.service.supervisor import STATUS, Supervisor
+from openaisle.service.supervisor import Supervisor
 from openaisle.service.tables import LedgerRow, MoneyStep, Visit
 from openaisle.service.worker import Job
 from openaisle.store.load import save_store

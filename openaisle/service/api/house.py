@@ -16,7 +16,6 @@ from openaisle.service.api.forms import DayAnswer, KeyAnswer, KeyForm, KeyLine, 
 from openaisle.service.day import day_figures, today
 
 router = APIRouter(tags=["house"])
-OLD_BEAT_S = 15.0
 
 
 @router.get("/healthz")
@@ -30,8 +29,7 @@ def readyz(request: Request, here: Here) -> JSONResponse:
     """The database answers and every process beats; 503 with what is missing otherwise."""
     folder = cast(Path | None, request.app.state.folder)
     problems = [] if database.is_ready(here.desk.database) else ["database"]
-    ages = beats.ages_s(folder) if folder is not None else {}
-    problems += [name for name, age_s in ages.items() if age_s > OLD_BEAT_S]
+    problems += beats.troubled(folder) if folder is not None else []
     return JSONResponse(
         {"status": "not ready" if problems else "ready", "problems": problems}, 503 if problems else 200
     )

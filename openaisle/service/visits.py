@@ -165,4 +165,4 @@ def refuse(session: Session, desk: Desk, visit: Visit) -> None:
 def counts(session: Session) -> dict[str, int]:
     """{state: visits}."""
     rows = session.execute(select(Visit.state, func.count()).group_by(Visit.state))
-    return dict(row._tuple() for row in rows)
+    return {row[0]: row[1] for row in rows}

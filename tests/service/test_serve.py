@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from openaisle.cli import serve as verb
 from openaisle.cli.app import app
-from openaisle.errors import OpenAisleError, StoreError
+from openaisle.errors import MissingExtraError, OpenAisleError, StoreError
 from openaisle.service.serve import KEY_FILE, Wish, checked
 from openaisle.store.load import save_store
 from tests.service import stream
@@ -91,3 +92,9 @@ def test_a_store_that_is_wrong_is_named(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     with pytest.raises(StoreError, match=r"store\.yaml"):
         checked(Wish(tmp_path / "data", store=str(tmp_path / "store")))
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verb, "find_spec", lambda name: None if name == "fastapi" else object())
+    with pytest.raises(MissingExtraError, match=r"pip install 'openaisle\[service\]'"):
+        verb.serve()

@@ -99,7 +99,7 @@ def test_receipts_are_those_of_the_pipeline(corner: Desk, recording: Path, sent:
     assert {(row.state, row.how_left, row.origin) for row in rows} == {("closed", "track", "gate")}
 
 
-@pytest.mark.parametrize("looks", [60, 161, 240])
+@pytest.mark.parametrize("looks", [60, 120, 161])
 def test_a_run_taken_up_again_writes_nothing_twice_and_misses_nothing(
     corner: Desk, recording: Path, sent: list[Sensed], tmp_path: Path, looks: int
 ) -> None:
@@ -135,7 +135,8 @@ def test_another_job_ends_the_run_before_it(corner: Desk, recording: Path) -> No
     take_up(corner, Job(str(recording), "other"))
     with corner.database.read() as session:
         left = session.scalars(select(Visit)).all()
-    assert {(row.state, row.how_left) for row in left} == {(VisitState.LEFT, HowLeft.NEVER)}
+    how = sorted((row.state, row.how_left) for row in left)
+    assert how == [("left", "never"), ("left", "track"), ("left", "track")]
 
 
 def test_who_comes_and_goes_by_the_api_is_in_the_stream(corner: Desk, tmp_path: Path) -> None:

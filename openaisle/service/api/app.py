@@ -68,10 +68,10 @@ async def _guard(request: Request, call_next: Callable[[Request], Awaitable[Resp
     """No bodies that are too large, and the headers that every answer carries."""
     length = request.headers.get("content-length", "0")
     chunked = "transfer-encoding" in request.headers
-    if chunked or not length.isdecimal() or int(length) > LARGEST_BODY:
-        response: Response = problems.problem(
-            413, f"a body of more than {LARGEST_BODY} bytes", "send less, with a length"
-        )
+    if "\0" in request.url.path or "%00" in request.url.query:  # no database takes it
+        response: Response = problems.problem(400, "a zero byte in the address", "leave it out")
+    elif chunked or not length.isdecimal() or int(length) > LARGEST_BODY:
+        response = problems.problem(413, f"a body of more than {LARGEST_BODY} bytes", "send less, with a length")
     else:
         response = await call_next(request)
     for name, value in HEADERS.items():

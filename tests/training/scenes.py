@@ -1,4 +1,4 @@
-"""Training data without the simulator: a made-up visit of half a minute, and a made-up shard of single instants."""
+"""Training data without the simulator: a visit of half a minute, a shard of single instants, windows around hands."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.tokens.catalogue import picture_stack
+from openaisle.tokens.glance import WINDOW_FEATURES, WINDOW_PX
 from openaisle.tokens.journey import FRAME_HZ, lane_table
 from openaisle.tokens.rays import RAY_FEATURES
 from openaisle.tokens.scales import RATE_HZ
+from openaisle.training.dense_data import Arrays
 from openaisle.training.journeys import JourneyRecord
 from tests.tokens.corner import corner_store
 
@@ -66,8 +68,6 @@ def made_up_shard(path: Path, seed: int = 3, instants: int = 4) -> Path:
         "owner": owner,
         "target": np.zeros((t, 11), np.float16),
         "hand_seen": (rng.random((t, 2)) < 0.3).astype(np.uint8) * 9,
-        "held_product": np.where(rng.random(t) < 0.2, rng.integers(0, 3, t), -1).astype(np.int32),
-        "held_hand": np.full(t, -1, np.int8),
         "segments": rng.integers(0, 6, (t, 16)).astype(np.uint8),
         "log_range": rng.normal(0, 0.3, t).astype(np.float16),
         "activity": np.where(owner >= 0, owner, -1).astype(np.int8),
@@ -80,10 +80,40 @@ def made_up_shard(path: Path, seed: int = 3, instants: int = 4) -> Path:
         ),
         "people_activity": np.tile(np.arange(2, dtype=np.int8), instants),
         "people_held": np.full((2 * instants, 2), -1, np.int32),
-        "pictures": picture_stack(corner_store()),
     }
     floor = np.array([[1.0, 1.0], [2.5, 2.0]])[owner.clip(0)] - 1.5
     target = np.concatenate([floor] + [np.column_stack([floor, np.full(t, z)]) for z in (0.6, -0.1, -0.1)], axis=1)
     arrays["target"] = np.where(owner[:, None] >= 0, target, 0).astype(np.float16)
     np.savez(path, **arrays)  # type: ignore[arg-type]  # numpy's stub has no keyword arrays of mixed types
     return path
+
+
+SKIN = (205, 165, 140)
+COLOURS = ((220, 30, 30), (30, 200, 40), (40, 60, 220), (230, 220, 40), (40, 40, 40), (200, 60, 200))
+
+
+def made_up_windows(windows: int = 60, seed: int = 5) -> Arrays:
+    """A shard of windows on grey: a hand is a square of skin, what it holds one of its product's colour beside it."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    before = rng.integers(90, 110, (windows, WINDOW_PX, WINDOW_PX, 3)).astype(np.uint8)
+    now = before.copy()
+    seen, holds = rng.random(windows) < 0.8, rng.random(windows) < 0.6
+    held = rng.integers(0, len(COLOURS), windows).astype(np.int32)
+    offset = rng.uniform(-0.5, 0.5, (windows, 2)).astype(np.float32)
+    shown = np.zeros((windows, WINDOW_PX, WINDOW_PX, 2), np.uint8)
+    for i in np.flatnonzero(seen):
+        column, row = (np.round((offset[i] + 1) * WINDOW_PX / 2)).astype(int)
+        hand = slice(row - 2, row + 3), slice(column - 2, column + 3)
+        now[i][hand], shown[i][(*hand, 0)] = SKIN, 255
+        if holds[i]:
+            item = slice(row - 2, row + 3), slice(column + 3, column + 8)
+            now[i][item], shown[i][(*item, 1)] = COLOURS[held[i]], 255
+    pictures = np.full((len(COLOURS), 2, 32, 32, 3), 255, np.uint8)
+    pictures[:, :, 6:26, 8:24] = np.array(COLOURS, np.uint8)[:, None, None, None]
+    mask = shown.reshape(windows, 16, 2, 16, 2, 2).mean((2, 4)).astype(np.uint8)
+    return {
+        "now": now, "before": before, "features": rng.normal(0, 0.3, (windows, WINDOW_FEATURES)).astype(np.float32),
+        "seen": seen, "item_seen": seen & holds, "holds": holds, "units": holds.astype(np.int8),
+        "product": np.where(seen & holds, held, -1).astype(np.int32), "offset": offset, "mask": mask,
+        "pictures": pictures,
+    }  # fmt: skip

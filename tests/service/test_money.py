@@ -279,6 +279,26 @@ def test_events_after_the_end_are_kept_and_change_no_final_receipt(desk: Desk, g
         assert till.current(session, desk, visit).total_cents == PRICES[TEA] + PRICES[MILK]
 
 
+def test_one_visit_that_fails_holds_up_no_other(
+    desk: Desk, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = till.settle
+    monkeypatch.setattr(till, "settle", lambda desk, visit: 1 / 0 if visit == "v1" else real(desk, visit))
+    for visit in ("v1", "v2"):
+        desks.come_in(desk, visit, method=CARD)
+        desks.take(desk, f"{visit}-tea", visit)
+        desks.go(desk, visit)
+    clerk = Clerk(desk, gateway)
+    while clerk.round():
+        pass
+    assert (state_of(desk, "v1"), state_of(desk, "v2")) == (VisitState.LEFT, VisitState.CLOSED)
+    monkeypatch.setattr(till, "settle", real)
+    clerk.put_off.clear()
+    while clerk.round():
+        pass
+    assert state_of(desk, "v1") == VisitState.CLOSED
+
+
 def test_leaving_twice_is_leaving_once(desk: Desk) -> None:
     desks.come_in(desk, "v1")
     assert desks.go(desk, "v1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count, islice
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from sqlalchemy import select
 from openaisle.messages import ScaleBatch
 from openaisle.service import till, visits
 from openaisle.service.clerk import Clerk
+from openaisle.service.database import Database
 from openaisle.service.desk import Desk, Rules
 from openaisle.service.fake_gateway import FakeGateway
 from openaisle.service.source import messages_of
@@ -22,7 +23,7 @@ from openaisle.service.visits import Opening
 from openaisle.service.worker import Job, take_up, work
 from openaisle.sim.stores import open_store
 from openaisle.tokens.tick import Sensed
-from tests.service import desks, stream
+from tests.service import stream
 from tests.service.desks import CARD
 
 EAGER = Rules(hold_for_review=False, walk_in_method=CARD)
@@ -41,11 +42,9 @@ def recording(tmp_path_factory: pytest.TempPathFactory, sent: list[Sensed]) -> P
 
 
 @pytest.fixture
-def corner(tmp_path: Path) -> Iterator[Desk]:
+def corner(database: Database) -> Desk:
     """A desk in the corner."""
-    database = desks.fresh_sqlite(tmp_path)
-    yield Desk(database, stream.store(), EAGER)
-    database.close()
+    return Desk(database, stream.store(), EAGER)
 
 
 def job(recording: Path) -> Job:

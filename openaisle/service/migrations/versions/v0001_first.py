@@ -20,10 +20,8 @@ def big() -> sa.types.TypeEngine[int]:
 
 def upgrade() -> None:
     """Make everything."""
-    _visits()
-    _books()
-    _money()
-    _doors()
+    for make in (_visits, _runs, _ledger, _receipts, _money, _doors, _post):
+        make()
     if op.get_bind().dialect.name == "sqlite":
         _guard_sqlite()
     else:
@@ -58,6 +56,9 @@ def _visits() -> None:
     )
     op.create_index(op.f("ix_visits_run"), "visits", ["run"], unique=False)
     op.create_index(op.f("ix_visits_state"), "visits", ["state"], unique=False)
+
+
+def _runs() -> None:
     op.create_table(
         "runs",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -88,7 +89,7 @@ def _visits() -> None:
     op.create_index(op.f("ix_passages_run"), "passages", ["run"], unique=False)
 
 
-def _books() -> None:
+def _ledger() -> None:
     op.create_table(
         "ledger",
         sa.Column("seq", big(), autoincrement=True, nullable=False),
@@ -108,19 +109,6 @@ def _books() -> None:
     op.create_index(op.f("ix_ledger_to_visit"), "ledger", ["to_visit"], unique=False)
     op.create_index(op.f("ix_ledger_visit"), "ledger", ["visit"], unique=False)
     op.create_table(
-        "receipts",
-        sa.Column("visit", sa.String(length=120), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-        sa.Column("total_cents", big(), nullable=False),
-        sa.Column("currency", sa.String(length=3), nullable=False),
-        sa.Column("through_seq", big(), nullable=False),
-        sa.Column("time_ns", big(), nullable=False),
-        sa.Column("at_ns", big(), nullable=False),
-        sa.ForeignKeyConstraint(["visit"], ["visits.id"]),
-        sa.PrimaryKeyConstraint("visit"),
-    )
-    op.create_index(op.f("ix_receipts_at_ns"), "receipts", ["at_ns"], unique=False)
-    op.create_table(
         "changes",
         sa.Column("id", big(), autoincrement=True, nullable=False),
         sa.Column("visit", sa.String(length=120), nullable=False),
@@ -133,6 +121,22 @@ def _books() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("changes_by_visit", "changes", ["visit", "id"], unique=False)
+
+
+def _receipts() -> None:
+    op.create_table(
+        "receipts",
+        sa.Column("visit", sa.String(length=120), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("total_cents", big(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("through_seq", big(), nullable=False),
+        sa.Column("time_ns", big(), nullable=False),
+        sa.Column("at_ns", big(), nullable=False),
+        sa.ForeignKeyConstraint(["visit"], ["visits.id"]),
+        sa.PrimaryKeyConstraint("visit"),
+    )
+    op.create_index(op.f("ix_receipts_at_ns"), "receipts", ["at_ns"], unique=False)
     op.create_table(
         "disputes",
         sa.Column("id", big(), autoincrement=True, nullable=False),
@@ -208,6 +212,9 @@ def _doors() -> None:
         sa.Column("value", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+
+
+def _post() -> None:
     op.create_table(
         "endpoints",
         sa.Column("id", sa.String(length=40), nullable=False),

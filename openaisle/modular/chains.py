@@ -21,7 +21,7 @@ TOGETHER = 2  # blocks between steps of one cluster, at most
 FOLLOWING = 100  # blocks between clusters of a chain, at most
 MOST_JOINED = 8
 DRIFT_G_PER_S = 0.06  # twice what the restless plates of a real store drift
-PUSHED, LIFTED, EXPLAINED = -1.0, -25.0, -60.0  # log prior of a level that only came and went
+PUSHED, HALFWAY, LIFTED, EXPLAINED = -1.0, -6.0, -25.0, -60.0  # log prior of a level that only came and went
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def best_partition(
             change = change_over(plates, positions, part[0].begin, part[-1].end)
             explanation = explain(change, felt, best[first][2])
             parts[first, last] = Happening(part[0].begin, part[-1].end, felt, change, explanation)
-            passing = sum(_transient(parts[first, middle]) for middle in range(first + 1, last))
+            passing = sum(_transient(parts[first, middle], change) for middle in range(first + 1, last))
             ways.append((best[first][0] + explanation.score + passing, first))
         score, first = max(ways)
         chosen = parts[first, last]
@@ -147,11 +147,17 @@ def best_partition(
     return best[-1][1]
 
 
-def _transient(part: Happening) -> float:
-    """Log density of a level that came and went; what products explain well would hardly be one."""
+def _transient(part: Happening, whole: Change) -> float:
+    """Log density of a level that came and went within a whole change; what products explain well would hardly be one.
+
+    Hands press: such a level lies above those before and after it, or on the way where something has gone already.
+    """
     products = [move for move in part.explanation.moves or () if move.thing.product >= 0]
+    level, end = float(part.change.grams.sum()), float(whole.grams.sum())
     if products and not any(move.thing.elsewhere for move in products) and part.explanation.confidence > DOUBT:
         prior = EXPLAINED
+    elif level > max(0.0, end):
+        prior = PUSHED
     else:
-        prior = PUSHED if float(part.change.grams.sum()) > 0 else LIFTED
+        prior = HALFWAY if level > min(0.0, end) else LIFTED
     return prior + unknown(part.change)

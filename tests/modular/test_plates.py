@@ -127,8 +127,18 @@ def test_two_within_a_second_on_neighbouring_plates() -> None:
 
 def test_what_no_product_explains_is_told_as_lost() -> None:
     shop = made()
-    shop.step(shop.index[3, 4, 7], 8.0, -330.0)
+    shop.step(shop.index[3, 4, 7], 8.0, -150.0)
     assert seen_in(shop) == [("lost", "", 0)]
+
+
+def test_what_fits_badly_is_doubtful() -> None:
+    shop = made()
+    shop.step(shop.index[3, 4, 7], 8.0, -440.0)
+    store = shop.store()
+    series = read_series((scale.id for scale in store.spec.scales), shop.batches())
+    (one,) = see(series, shelves(store), unit_grams(store).tolist())
+    assert store.products[one.product].gtin == BOTTLE.gtin
+    assert one.confidence < 0.5
 
 
 def test_a_product_of_unknown_mass_is_doubtful() -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from openaisle.model.memory import Memory, ShopperMemory, Votes, new_memory
 from tests.model.tiny import TINY, tiny_network
 
-A, E = TINY.appearance_width, TINY.product_width
+A = TINY.appearance_width
 TOKENS = 8  # per person and slot: two cameras, four patches each
 
 
@@ -43,9 +43,7 @@ def votes_of(people: np.ndarray, rng: np.random.Generator, spread_m: float = 0.1
         head_mean=tensor(np.concatenate([at, np.full((t, 1), 1.6)], axis=1)),
         head_information=torch.eye(3).expand(t, 3, 3) / 0.04,
         appearance=F.normalize(tensor(looks), dim=-1),
-        held=torch.full((t, 2), 0.1),
         hand_seen=torch.full((t, 2), 0.5),
-        product=F.normalize(torch.ones(t, E), dim=-1),
         activity=torch.full((t, 8), 1 / 8).log(),
         view=F.one_hot(torch.arange(t) % 2, 2).float(),
     )
@@ -55,7 +53,7 @@ def walk(paths: np.ndarray, order: list[int], seed: int = 0) -> Memory:
     """Follow people on paths [slots, P, 2]; the memory's rows start at the people of `order`."""
     rng = np.random.Generator(np.random.PCG64(seed))
     module = memory_module()
-    memory = new_memory(torch.from_numpy(paths[0, order].astype(np.float32)), 0.4, A, E)
+    memory = new_memory(torch.from_numpy(paths[0, order].astype(np.float32)), 0.4, A)
     with torch.no_grad():
         for people in paths:
             memory, _ = module(votes_of(people, rng), memory, torch.tensor(0.2))
@@ -98,7 +96,7 @@ def test_the_order_of_rows_means_nothing() -> None:
 def test_attention_is_shared_out_and_strangers_go_to_nobody() -> None:
     rng = np.random.Generator(np.random.PCG64(5))
     people = np.array([[0.0, 0.0], [2.0, 0.0]])
-    memory = new_memory(torch.tensor([[0.0, 0.0]]), 0.4, A, E)
+    memory = new_memory(torch.tensor([[0.0, 0.0]]), 0.4, A)
     votes = votes_of(people, rng)
     with torch.no_grad():
         after, attention = memory_module()(votes, memory, torch.tensor(0.2))
@@ -109,7 +107,7 @@ def test_attention_is_shared_out_and_strangers_go_to_nobody() -> None:
 
 
 def test_nobody_to_see_leaves_people_where_they_were_but_less_sure() -> None:
-    memory = new_memory(torch.tensor([[1.0, 1.0], [3.0, 1.0]]), 0.4, A, E)
+    memory = new_memory(torch.tensor([[1.0, 1.0], [3.0, 1.0]]), 0.4, A)
     some = votes_of(np.zeros((1, 2)), np.random.Generator(np.random.PCG64(0)))
     none = Votes(**{field.name: getattr(some, field.name)[:0] for field in fields(Votes)})
     with torch.no_grad():

@@ -10,7 +10,14 @@ from torch import Tensor
 
 from openaisle.model.receipt import FAR, EventLogits, TickBatch, merge_planned
 from openaisle.model.tasks.receipt import LANE_FIT, ReceiptTargets, accuracy, loss
-from openaisle.tokens.journey import TickFeatures, fit_features, lane_features, lane_table
+from openaisle.tokens.journey import (
+    BASKET_LANE_FEATURES,
+    TickFeatures,
+    fit_features,
+    lane_features,
+    lane_table,
+    whole_steps,
+)
 from openaisle.tokens.padding import pad_ticks
 from openaisle.tokens.scales import scale_window
 from tests.model.tiny import tiny_network
@@ -35,7 +42,7 @@ def widened(batch: TickBatch, more: int) -> TickBatch:
     grown: dict[str, Tensor] = {}
     for field in fields(TickBatch):
         values = getattr(batch, field.name)
-        for axis in (1, 2) if field.name in ("pairs", "basket_pairs") else (1,):
+        for axis in (1, 2) if field.name in ("pairs", "basket_pairs", "basket_looks") else (1,):
             shape = list(values.shape)
             shape[axis] = more
             junk = torch.full(shape, 3).to(values.dtype) if values.is_floating_point() else torch.zeros(shape)
@@ -81,7 +88,9 @@ def test_ticks_of_a_batch_do_not_see_each_other() -> None:
 def test_the_order_of_shoppers_only_orders_their_scores() -> None:
     batch = batch_of([features(3, -330.0, 0, 0)])
     order = [2, 0, 1]
-    turned = replace(batch, shoppers=batch.shoppers[:, order], pairs=batch.pairs[:, order])
+    turned = replace(
+        batch, shoppers=batch.shoppers[:, order], pairs=batch.pairs[:, order], basket_looks=batch.basket_looks[:, order]
+    )
     candidates = batch.lanes.shape[1] + batch.baskets.shape[1]
     plain = scores(batch, targets_of([[1, 0, order[0], 0, 0, order[0]]], candidates))
     found = scores(turned, targets_of([[1, 0, 0, 0, 0, 0]], candidates))
@@ -94,8 +103,10 @@ def test_a_lanes_fit_stands_where_the_decoder_reads_it() -> None:
     table = lane_table(corner_store())
     window = scale_window(with_step(quiet_rows(), 0, -660.0))
     lane = np.array([0, 1], dtype=np.int32)
-    expected = fit_features(window.step_grams[table.scale[lane]], table.unit_grams[table.product[lane]])
-    assert np.allclose(lane_features(table, window, lane)[:, LANE_FIT], expected)
+    scale = table.scale[lane]
+    unit, whole = table.unit_grams[table.product[lane]], whole_steps(table, window)[lane]
+    expected = fit_features(window.step_grams[scale], unit, window.noise_grams[scale], whole)
+    assert np.allclose(lane_features(table, window, lane, whole)[:, LANE_FIT], expected)
     assert abs(expected[0, 0] + 2) < 0.02
 
 
@@ -127,7 +138,7 @@ def test_the_loss_falls_with_the_right_answer_and_accuracy_knows_it() -> None:
 def test_what_is_planned_for_a_lane_is_named_by_the_lane() -> None:
     """Three candidates, the chosen lane's, another lane's and a basket's entry of the chosen lane's product."""
     logits, lane = torch.tensor([[[1.0, 2.0, 3.0]]]), torch.zeros(1, 1, dtype=torch.int64)
-    fits = torch.zeros(1, 1, 3, 5)
+    fits = torch.zeros(1, 1, 3, BASKET_LANE_FEATURES)
     fits[..., 0, -1] = fits[..., 2, -1] = 1.0
     merged = merge_planned(logits, fits, lane, torch.ones(1, 1, 1))[0, 0]
     plain = logits[0, 0].softmax(-1)

@@ -1,4 +1,4 @@
-"""PyTorch and ONNX Runtime are the same network: votes, memory and events agree for many sizes."""
+"""PyTorch and ONNX Runtime are the same network: votes, memory, glances and events agree for many sizes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from openaisle.edge.export import export
 from openaisle.edge.runtime import GRAPHS, WEIGHTS, OnnxPredictor
 from openaisle.messages import VideoFrame
 from openaisle.pipeline import StepResult, run
-from openaisle.predictor import Arrays, TickView, VisualTokens, WrittenEvent
+from openaisle.predictor import GLANCE_NAMES, Arrays, TickView, VisualTokens, WrittenEvent
+from openaisle.tokens.glance import WINDOW_FEATURES, WINDOW_PX
 from openaisle.tokens.journey import FRAMES, lane_table
 from openaisle.tokens.rays import RAY_FEATURES
 from openaisle.tokens.scales import scale_window
@@ -103,6 +104,18 @@ def test_memory_agrees_over_several_slots(pair: Pair, people: int) -> None:
     after = both(pair, follow)
     assert after["attention"].shape == (15, people + 1)
     assert after["hands"].shape == (people, 2, 3)
+
+
+@pytest.mark.parametrize("windows", [1, 2, 11])
+def test_glances_agree(pair: Pair, windows: int) -> None:
+    rng = np.random.Generator(np.random.PCG64(5))
+    pictures = rng.integers(0, 256, (2, windows, WINDOW_PX, WINDOW_PX, 3), dtype=np.uint8)
+    features = rng.normal(size=(windows, WINDOW_FEATURES)).astype(np.float32)
+    told = both(pair, lambda predictor: {**predictor.glance(pictures[0], pictures[1], features)})
+    assert tuple(told) == GLANCE_NAMES
+    assert all(len(values) == windows for values in told.values())
+    assert told["offset"].shape == (windows, 2)
+    assert np.allclose(np.linalg.norm(told["product"], axis=-1), 1.0, atol=1e-4)
 
 
 def test_catalogues_agree(pair: Pair) -> None:

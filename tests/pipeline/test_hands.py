@@ -117,7 +117,7 @@ def test_a_view_that_contradicts_the_others_changes_little(wrong: int) -> None:
     memory, right = memory_at(TRUE + AWAY), [camera for camera in range(3) if camera != wrong]
     two = glance(memory, pictures(right), Seer())
     three = glance(memory, pictures([0, 1, 2]), Seer(mistaken={wrong: TRUE + ELBOW}))
-    assert np.linalg.norm(floats(three["hands"]) - floats(two["hands"]), axis=-1).max() < 0.03  # of 34 cm
+    assert np.linalg.norm(floats(three["hands"]) - floats(two["hands"]), axis=-1).max() < 0.04  # of 34 cm
     assert error_m(three).max() < 0.03
     assert error_m(glance(memory, pictures([0, 1, 2]), Seer())).max() < 0.02
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.messages import NANOSECONDS, GateEvent
-from openaisle.predictor import Arrays, Predictor, TickView, VisualTokens, WrittenEvent, floats
+from openaisle.hands import Picture, glance
+from openaisle.messages import NANOSECONDS, GateEvent, VideoFrame
+from openaisle.predictor import Arrays, Predictor, TickView, VisualTokens, WrittenEvent, floats, visual_tokens
 from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record, update_of
 from openaisle.receipts.events import Evidence, LedgerEvent
 from openaisle.receipts.ledger import Ledger, fold, renamed
@@ -36,7 +36,7 @@ from openaisle.tokens.journey import (
     without_scales,
 )
 from openaisle.tokens.patches import GateState, Patches, absorb, gate
-from openaisle.tokens.rays import RAY_FEATURES, RayTable, ray_table
+from openaisle.tokens.rays import RayTable, ray_table
 from openaisle.tokens.scales import HISTORY, RATE_HZ, scale_window
 from openaisle.tokens.tick import Sensed, Tick, Ticker
 from openaisle.tracking import BIRTH_SLOTS, Births, claim_exits, enter, find_unclaimed
@@ -46,7 +46,6 @@ HAND_OVER_M = 1.4  # two people this close may hand something over although no l
 ADOPT_NS = 6 * NANOSECONDS  # a guessed visit this young is the one a gate names
 HALF_SECOND_NS = NANOSECONDS // 2
 Float32 = NDArray[np.float32]
-Value = TypeVar("Value", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -171,6 +170,7 @@ def follow(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> Stat
         state = arrive(state, coming, predictor, setup)
         if len(state.shoppers) and len(slots[slot].camera):
             memory, attention = predictor.remember(votes[slot], state.memory, 1.0 / FRAME_HZ)
+            memory = glance(memory, pictures(state.gates, tick.frames[slot], setup), predictor)
             state = replace(state, memory=memory)
         else:
             attention = np.ones((len(slots[slot].camera), 1), dtype=np.float32)
@@ -178,6 +178,17 @@ def follow(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> Stat
         rows = {**state.memory, "number": np.array([shopper.number for shopper in state.shoppers], dtype=np.int64)}
         state = replace(state, window=(*state.window, rows)[-FRAMES:])
     return replace(state, shoppers=leave(state, tick, setup))
+
+
+def pictures(gates: tuple[GateState, ...], frames: tuple[VideoFrame, ...], setup: Setup) -> list[Picture]:
+    """A slot's frames beside their backgrounds, of cameras whose background is known."""
+    out = []
+    for frame in frames:
+        camera = setup.camera_index.get(frame.camera)
+        background = gates[camera].background if camera is not None else None
+        if camera is not None and background is not None:
+            out.append(Picture(setup.store.cameras[camera], frame.rgb, background))
+    return out
 
 
 def leave(state: State, tick: Tick, setup: Setup) -> tuple[Shopper, ...]:
@@ -206,30 +217,7 @@ def see(
                 states[camera], seen = gate(states[camera], camera, frame.time_ns, frame.rgb)
                 found.append(seen)
         patches.append(found)
-    return tuple(states), [visual_tokens(found, setup) for found in patches], patches
-
-
-def visual_tokens(patches: list[Patches], setup: Setup) -> VisualTokens:
-    """Patches of one slot with their rays."""
-    rays = [setup.rays[p.camera] for p in patches]
-    cells = [(p.cells[:, 0], p.cells[:, 1]) for p in patches]
-    frames = [
-        np.broadcast_to(r.world_from_horizontal, (len(p.cells), 3, 3)) for r, p in zip(rays, patches, strict=True)
-    ]
-    return VisualTokens(
-        join([p.pixels.reshape(-1, 768) for p in patches], np.zeros((0, 768), np.uint8)),
-        join([p.background.reshape(-1, 768) for p in patches], np.zeros((0, 768), np.uint8)),
-        join([r.features[c] for r, c in zip(rays, cells, strict=True)], np.zeros((0, RAY_FEATURES), np.float32)),
-        join([p.cells.astype(np.int64) for p in patches], np.zeros((0, 2), np.int64)),
-        join([r.anchor_m[c] for r, c in zip(rays, cells, strict=True)], np.zeros((0, 3), np.float32)),
-        join(frames, np.zeros((0, 3, 3), np.float32)),
-        join([np.full(len(p.cells), p.camera, np.int64) for p in patches], np.zeros(0, np.int64)),
-    )
-
-
-def join(parts: list[NDArray[Value]], empty: NDArray[Value]) -> NDArray[Value]:
-    """All parts in one array; `empty` when there are none."""
-    return np.concatenate(parts) if parts else empty
+    return tuple(states), [visual_tokens(found, setup.rays) for found in patches], patches
 
 
 def renew(gates: tuple[GateState, ...], patches: list[list[Patches]], votes: list[Arrays]) -> tuple[GateState, ...]:

@@ -5,26 +5,32 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.tokens.journey import ACTIVITIES, KINDS, LaneTable, TickFeatures, TrackWindow
 from openaisle.tokens.padding import TICK_INPUTS, pad_ticks
+from openaisle.tokens.patches import Patches
+from openaisle.tokens.rays import RAY_FEATURES, RayTable
 from openaisle.tokens.scales import ScaleWindow
 
+MODEL_VERSION = 2  # of weights and exported models: files of another version do not fit this code
 HAND_OVER = KINDS.index("hand_over")
 LOOK_BATCHES = 4  # images are sorted by token count and padded in this many groups
 VOTE_NAMES = (
     "person", "floor_mean", "floor_information", "hand_mean", "hand_information", "head_mean", "head_information",
-    "appearance", "held", "hand_seen", "product", "activity",
+    "appearance", "hand_seen", "activity",
 )  # fmt: skip
 MEMORY_NAMES = (
-    "floor", "floor_variance", "velocity", "hands", "hand_variance", "head", "appearance", "held", "product",
-    "activity", "mass",
+    "floor", "floor_variance", "velocity", "hands", "hand_variance", "head", "appearance", "activity",
+    "mass",
 )  # fmt: skip
+GLANCE_NAMES = ("offset", "log_sd", "seen", "item", "holds", "product")
 Float32 = NDArray[np.float32]
+UInt8 = NDArray[np.uint8]
+Value = TypeVar("Value", bound=np.generic)
 Arrays = dict[str, NDArray[np.generic]]
 
 
@@ -90,13 +96,40 @@ class Predictor(Protocol):
         """Memory after one slot and the attention [T, Q + 1] of tokens to shoppers and to nobody."""
         ...
 
+    def glance(self, now: UInt8, before: UInt8, features: Float32) -> dict[str, Float32]:
+        """Windows [W] around believed hands: GLANCE_NAMES → what each says (model/glance.py)."""
+        ...
+
     def write(self, view: TickView) -> list[WrittenEvent]:
         """The tick's events, in order."""
         ...
 
 
+def visual_tokens(patches: list[Patches], tables: Sequence[RayTable]) -> VisualTokens:
+    """Patches of one slot with their rays."""
+    rays = [tables[p.camera] for p in patches]
+    cells = [(p.cells[:, 0], p.cells[:, 1]) for p in patches]
+    frames = [
+        np.broadcast_to(r.world_from_horizontal, (len(p.cells), 3, 3)) for r, p in zip(rays, patches, strict=True)
+    ]
+    return VisualTokens(
+        join([p.pixels.reshape(-1, 768) for p in patches], np.zeros((0, 768), np.uint8)),
+        join([p.background.reshape(-1, 768) for p in patches], np.zeros((0, 768), np.uint8)),
+        join([r.features[c] for r, c in zip(rays, cells, strict=True)], np.zeros((0, RAY_FEATURES), np.float32)),
+        join([p.cells.astype(np.int64) for p in patches], np.zeros((0, 2), np.int64)),
+        join([r.anchor_m[c] for r, c in zip(rays, cells, strict=True)], np.zeros((0, 3), np.float32)),
+        join(frames, np.zeros((0, 3, 3), np.float32)),
+        join([np.full(len(p.cells), p.camera, np.int64) for p in patches], np.zeros(0, np.int64)),
+    )
+
+
+def join(parts: list[NDArray[Value]], empty: NDArray[Value]) -> NDArray[Value]:
+    """All parts in one array; `empty` when there are none."""
+    return np.concatenate(parts) if parts else empty
+
+
 class GraphPredictor(ABC):
-    """A network as four calls (pictures, look, remember, write), whatever runs them; batching and padding live here."""
+    """A network as five calls (pictures, look, remember, glance, write), whatever runs them; batches and pads."""
 
     def __init__(self, name: str, widths: tuple[int, int]) -> None:
         self.name = name
@@ -151,7 +184,7 @@ class GraphPredictor(ABC):
         return [(s, rows, {n: v[i, : len(rows)] for n, v in named.items()}) for i, (s, rows) in enumerate(images)]
 
     def _no_votes(self, name: str) -> Float32:
-        return np.zeros((0, *vote_shapes(*self.widths)[name]), dtype=np.float32)
+        return np.zeros((0, *vote_shapes(self.widths[0])[name]), dtype=np.float32)
 
     def place(self, floor_m: Float32, spread_m: float) -> Arrays:
         """Fresh memory rows at floor points [Q, 2]."""
@@ -176,7 +209,12 @@ class GraphPredictor(ABC):
         }
         feed["dt_s"] = np.array(dt_s, dtype=np.float32)
         values = self.call("remember", feed)
-        return dict(zip(MEMORY_NAMES, values[:-1], strict=True)), floats(values[-1])
+        return {**memory, **dict(zip(MEMORY_NAMES, values[:-1], strict=True))}, floats(values[-1])
+
+    def glance(self, now: UInt8, before: UInt8, features: Float32) -> dict[str, Float32]:
+        """What windows around believed hands say."""
+        values = self.call("glance", {"now": now, "before": before, "features": features})
+        return {name: floats(value) for name, value in zip(GLANCE_NAMES, values, strict=True)}
 
     def write(self, view: TickView) -> list[WrittenEvent]:
         """The tick's events, greedily decoded."""
@@ -208,11 +246,10 @@ def pointed_at(features: TickFeatures, padded: tuple[int, int]) -> tuple[NDArray
     return places, products
 
 
-def vote_shapes(appearance: int, product: int) -> dict[str, tuple[int, ...]]:
+def vote_shapes(appearance: int) -> dict[str, tuple[int, ...]]:
     """Shape of one token's votes by name."""
     return {
         "person": (), "floor_mean": (2,), "floor_information": (2, 2),
         "hand_mean": (2, 3), "hand_information": (2, 3, 3), "head_mean": (3,), "head_information": (3, 3),
-        "appearance": (appearance,), "held": (2,), "hand_seen": (2,),
-        "product": (product,), "activity": (ACTIVITIES,),
+        "appearance": (appearance,), "hand_seen": (2,), "activity": (ACTIVITIES,),
     }  # fmt: skip

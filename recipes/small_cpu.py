@@ -1,6 +1,7 @@
 """The shipped small network from nothing: about four hours on two cores, stage after stage (dev/LOG.md)."""
 
 from openaisle.model.config import NetworkConfig
+from openaisle.training.glance import GlanceStage
 from openaisle.training.loop import LoopConfig
 from openaisle.training.receipts import ReceiptStage
 from openaisle.training.recipe import DataPlan, Recipe
@@ -13,12 +14,13 @@ SCENARIOS = (
 
 
 def recipe() -> Recipe:
-    """Seeds 1,000 to 42,000 train, 800,000 to 800,300 validate."""
+    """Seeds 1,000 to 62,000 train, 800,000 to 800,300 validate."""
     return Recipe(
         name="small_cpu",
         network=NetworkConfig(),
-        data=DataPlan(SCENARIOS, first_seed=1_000, frames=420, journeys=860, tracked=55),
+        data=DataPlan(SCENARIOS, first_seed=1_000, frames=420, glances=360, journeys=860, tracked=55),
         vision=VisionStage(LoopConfig(steps=9_600, evaluate_every=500, log_every=50, clip_norm=5.0)),
+        glance=GlanceStage(LoopConfig(steps=6_000, evaluate_every=500, log_every=50, clip_norm=5.0)),
         receipts=ReceiptStage(LoopConfig(steps=6_400, evaluate_every=1_000, log_every=100)),
         tuning=ReceiptStage(LoopConfig(steps=3_400, peak_rate=4e-4, warm_up=50, evaluate_every=500), seed=3),
     )

@@ -48,6 +48,10 @@ class Blind:
         """The same memory."""
         return memory, np.zeros((0, 1), dtype=np.float32)
 
+    def glance(self, now: NDArray[np.uint8], before: NDArray[np.uint8], features: Float32) -> dict[str, Float32]:
+        """Nothing."""
+        return {}
+
     def write(self, view: TickView) -> list[WrittenEvent]:
         """Nothing."""
         return []

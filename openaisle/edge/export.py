@@ -1,7 +1,7 @@
-"""Weights to ONNX: the network as four graphs (pictures, look, remember, write) that run without torch.
+"""Weights to ONNX: the network as five graphs that run without torch (GRAPHS in edge/runtime.py).
 
-Files of a model folder: weights.safetensors, pictures.onnx, look.onnx, remember.onnx, write.onnx, model.json
-(sizes, version, training record, sha256 of every other file).
+Files of a model folder: weights.safetensors, pictures.onnx, look.onnx, remember.onnx, glance.onnx,
+write.onnx, model.json (sizes, version, training record, sha256 of every other file).
 """
 
 from __future__ import annotations
@@ -16,17 +16,20 @@ from torch import Tensor, nn
 
 from openaisle.model.graphs import EVENT_NAMES, VOTE_NAMES, Foundation, flat, graphs_of
 from openaisle.model.memory import memory_names, new_memory, votes_from_tokens
+from openaisle.predictor import GLANCE_NAMES, MODEL_VERSION
+from openaisle.tokens.glance import WINDOW_FEATURES, WINDOW_PX
 from openaisle.tokens.journey import (
     BASKET_FEATURES,
     BASKET_LANE_FEATURES,
     EVENT_FEATURES,
     LANE_FEATURES,
+    LOOK_FEATURES,
     PAIR_FEATURES,
     SHOPPER_FEATURES,
 )
 from openaisle.tokens.padding import TICK_INPUTS
 from openaisle.tokens.rays import RAY_FEATURES
-from openaisle.training.weights import VERSION, save_weights
+from openaisle.training.weights import save_weights
 
 
 def export(network: Foundation, folder: Path, record: dict[str, str | float]) -> None:
@@ -39,10 +42,11 @@ def export(network: Foundation, folder: Path, record: dict[str, str | float]) ->
         _export_pictures(network, folder)
         _export_look(network, folder)
         _export_remember(network, folder)
+        _export_glance(network, folder)
         _export_write(network, folder)
     files = sorted(path for path in folder.iterdir() if path.suffix in (".onnx", ".safetensors"))
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    document = {"version": VERSION, "config": network.config.as_dict(), "record": record, "sha256": hashes}
+    document = {"version": MODEL_VERSION, "config": network.config.as_dict(), "record": record, "sha256": hashes}
     (folder / "model.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
 
 
@@ -92,7 +96,7 @@ def _export_remember(network: Foundation, folder: Path) -> None:
     votes = votes_from_tokens(
         tokens, torch.randn(t, 3), torch.eye(3).expand(t, 3, 3), torch.eye(views)[torch.arange(t) % views]
     )
-    memory = new_memory(torch.randn(q, 2), 0.4, network.config.appearance_width, network.config.product_width)
+    memory = new_memory(torch.randn(q, 2), 0.4, network.config.appearance_width)
     names = (*VOTE_NAMES, "view", *(f"memory_{name}" for name in memory_names()), "dt_s")
     outputs = (*(f"after_{name}" for name in memory_names()), "attention")
     inputs = [
@@ -111,12 +115,21 @@ def _export_remember(network: Foundation, folder: Path) -> None:
     _save(graphs_of(network)["remember"], inputs, folder / "remember.onnx", (names, outputs), axes)
 
 
+def _export_glance(network: Foundation, folder: Path) -> None:
+    windows = torch.zeros(3, WINDOW_PX, WINDOW_PX, 3, dtype=torch.uint8)
+    names = ("now", "before", "features")
+    axes = {name: {0: "w"} for name in (*names, *GLANCE_NAMES)}
+    inputs = [windows, windows, torch.randn(3, WINDOW_FEATURES)]
+    _save(graphs_of(network)["glance"], inputs, folder / "glance.onnx", (names, GLANCE_NAMES), axes)
+
+
 def _export_write(network: Foundation, folder: Path) -> None:
     lanes, shoppers, baskets, events = 4, 3, 5, 2
     sizes = {
         "lanes": (lanes, LANE_FEATURES), "shoppers": (shoppers, SHOPPER_FEATURES),
         "pairs": (shoppers, lanes, PAIR_FEATURES), "baskets": (baskets, BASKET_FEATURES),
-        "basket_pairs": (baskets, lanes, BASKET_LANE_FEATURES), "events": (events, EVENT_FEATURES),
+        "basket_pairs": (baskets, lanes, BASKET_LANE_FEATURES),
+        "basket_looks": (shoppers, baskets, LOOK_FEATURES), "events": (events, EVENT_FEATURES),
     }  # fmt: skip
     inputs = {name: torch.randn(1, *shape) for name, shape in sizes.items()}
     inputs |= {
@@ -134,9 +147,11 @@ def _export_write(network: Foundation, folder: Path) -> None:
     }
     axis = {"lane": "l", "shopper": "s", "basket": "k", "event": "e"}
     axes = {
-        name: {1: axis[name.split("_")[0].rstrip("s")]} for name in TICK_INPUTS if name not in ("pairs", "basket_pairs")
+        name: {1: axis[name.split("_")[0].rstrip("s")]}
+        for name in TICK_INPUTS
+        if name not in ("pairs", "basket_pairs", "basket_looks")
     }
-    axes |= {"pairs": {1: "s", 2: "l"}, "basket_pairs": {1: "k", 2: "l"}}
+    axes |= {"pairs": {1: "s", 2: "l"}, "basket_pairs": {1: "k", 2: "l"}, "basket_looks": {1: "s", 2: "k"}}
     _save(
         graphs_of(network)["write"],
         [inputs[name] for name in TICK_INPUTS],

@@ -43,6 +43,10 @@ class RulePredictor:
         """As the eyes do."""
         return self.eyes.remember(votes, memory, dt_s)
 
+    def glance(self, now: NDArray[np.uint8], before: NDArray[np.uint8], features: Float32) -> dict[str, Float32]:
+        """As the eyes do."""
+        return self.eyes.glance(now, before, features)
+
     def write(self, view: TickView) -> list[WrittenEvent]:
         """One event per scale whose level steps within the tick by at least half a unit."""
         if not len(view.tracks.floor_m) or not len(view.window.activity):

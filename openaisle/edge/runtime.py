@@ -11,10 +11,10 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from openaisle.errors import ModelError, Problem
-from openaisle.predictor import Arrays, GraphPredictor, Predictor
+from openaisle.predictor import MODEL_VERSION, Arrays, GraphPredictor, Predictor
 
 WEIGHTS = Path(__file__).parent / "weights"
-GRAPHS = ("pictures", "look", "remember", "write")
+GRAPHS = ("pictures", "look", "remember", "glance", "write")
 FIX = "name a shipped model (small, rule) or a folder written by `aisle export`"
 
 
@@ -65,7 +65,7 @@ def read_model(folder: Path) -> dict[str, object]:
     except (OSError, ValueError) as error:
         raise ModelError([Problem(str(path), "file", f"cannot be read ({error})", FIX)]) from error
     missing = [f"{name}.onnx" for name in GRAPHS if not (folder / f"{name}.onnx").exists()]
-    if document.get("version") != 1 or missing:
+    if document.get("version") != MODEL_VERSION or missing:
         raise ModelError(
             [Problem(str(folder), ", ".join(missing) or "version", "is not a complete model of this version", FIX)]
         )

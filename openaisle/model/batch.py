@@ -35,8 +35,6 @@ class DenseTargets:
     view: Tensor  # int64 [T] image of the token, unique in the batch
     offsets: Tensor  # [T, 11] floor 2, head 3, left hand 3, right hand 3
     hand_seen: Tensor  # [T, 2] pixels of the owner's hands in the patch
-    held_row: Tensor  # int64 [T] catalogue row of the visible held product, -1 = none
-    held_hand: Tensor  # int64 [T] -1 none, 0 left, 1 right
     segments: Tensor  # int64 [T, 16]
     log_range: Tensor  # [T]
     activity: Tensor  # int64 [T] -1 = nobody's
@@ -45,8 +43,6 @@ class DenseTargets:
     people_head: Tensor  # [P, 3]
     people_hands: Tensor  # [P, 2, 3]
     people_identity: Tensor  # int64 [P] the same number for the same person at other instants
-    pictures: Tensor  # uint8 [M, 2, 32, 32, 3]
-    picture_shop: Tensor  # int64 [M]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The whole network as the four calls that the pipeline makes: pictures, look, remember, write.
+"""The whole network as the five calls that the pipeline makes: pictures, look, remember, glance, write.
 
 Each is a module of plain tensors in and out, so that PyTorch and its ONNX export are the same call.
 """
@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from openaisle.model.config import NetworkConfig
+from openaisle.model.glance import GlanceNetwork
 from openaisle.model.memory import Memory, ShopperMemory, Votes, memory_names, votes_from_tokens
 from openaisle.model.network import VisionNetwork
 from openaisle.model.receipt import Choice, EventLogits, TickBatch
 from openaisle.model.tasks.receipt import LANE_FIT, ReceiptNetwork
 from openaisle.model.trunk import Gaussian, PatchOutputs
+from openaisle.predictor import GLANCE_NAMES
 from openaisle.tokens.padding import TICK_INPUTS
 
 MAX_EVENTS = 6  # written per tick
@@ -30,17 +32,23 @@ class Foundation:
     config: NetworkConfig
     vision: VisionNetwork
     memory: ShopperMemory
+    glance: GlanceNetwork
     receipt: ReceiptNetwork
 
     def modules(self) -> dict[str, nn.Module]:
         """Parts by name; the memory shares the fusion with vision."""
-        return {"vision": self.vision, "memory": self.memory, "receipt": self.receipt}
+        return {
+            "vision": self.vision,
+            "memory": self.memory,
+            "glance": self.glance,
+            "receipt": self.receipt,
+        }
 
 
 def new_foundation(config: NetworkConfig) -> Foundation:
     """A fresh network."""
     vision = VisionNetwork(config)
-    return Foundation(config, vision, ShopperMemory(vision), ReceiptNetwork(config))
+    return Foundation(config, vision, ShopperMemory(vision), GlanceNetwork(config), ReceiptNetwork(config))
 
 
 class PicturesGraph(nn.Module):
@@ -48,7 +56,7 @@ class PicturesGraph(nn.Module):
 
     def __init__(self, network: Foundation) -> None:
         super().__init__()
-        self.encoder = network.vision.pictures
+        self.encoder = network.glance.pictures
 
     def forward(self, pictures: Tensor) -> Tensor:
         """[M, 2, 32, 32, 3] → [M, E]."""
@@ -107,6 +115,19 @@ class RememberGraph(nn.Module):
         return (*(getattr(after, name) for name in memory_names()), attention)
 
 
+class GlanceGraph(nn.Module):
+    """Windows around believed hands → what they say."""
+
+    def __init__(self, network: Foundation) -> None:
+        super().__init__()
+        self.glance = network.glance
+
+    def forward(self, now: Tensor, before: Tensor, features: Tensor) -> tuple[Tensor, ...]:
+        """[W, 32, 32, 3] twice and [W, WINDOW_FEATURES] → GLANCE_NAMES."""
+        out = self.glance(now, before, features)
+        return tuple(getattr(out, name) for name in GLANCE_NAMES)
+
+
 class WriteGraph(nn.Module):
     """A tick's features → at most MAX_EVENTS events, greedily; kind 0 ends the sequence."""
 
@@ -145,11 +166,12 @@ def confidence(logits: EventLogits, choice: Choice) -> Tensor:
 
 
 def graphs_of(network: Foundation) -> dict[str, nn.Module]:
-    """The four calls by name, in evaluation mode."""
+    """The five calls by name, in evaluation mode."""
     made = {
         "pictures": PicturesGraph(network),
         "look": LookGraph(network),
         "remember": RememberGraph(network),
+        "glance": GlanceGraph(network),
         "write": WriteGraph(network),
     }
     return {name: module.eval() for name, module in made.items()}

@@ -4,7 +4,7 @@ Attention between queries and tokens is geometric: a token attends to the querie
 its looks fit, queries compete for tokens, and a token may belong to nobody. Attended votes are fused as
 Gaussians with the query's own prediction, as in a Kalman filter whose measurements are learned.
 
-T tokens of one video frame (all cameras), V views, Q queries, A appearance width, E product width.
+T tokens of one video frame (all cameras), V views, Q queries, A appearance width.
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ class Votes:
     head_mean: Tensor  # [T, 3]
     head_information: Tensor  # [T, 3, 3]
     appearance: Tensor  # [T, A]
-    held: Tensor  # [T, 2] probability that the left / right hand holds merchandise
     hand_seen: Tensor  # [T, 2] probability that the patch shows the left / right hand
-    product: Tensor  # [T, E]
     activity: Tensor  # [T, 8] log-probabilities
     view: Tensor  # [T, V] one-hot
 
@@ -52,8 +50,6 @@ class Memory:
     hand_variance: Tensor  # [Q, 2, 3, 3]
     head: Tensor  # [Q, 3]
     appearance: Tensor  # [Q, A] running sum of evidence, its length grows to at most 1
-    held: Tensor  # [Q, 2]
-    product: Tensor  # [Q, 2, E] what each hand shows, unit vectors times confidence
     activity: Tensor  # [Q, 8] probabilities
     mass: Tensor  # [Q] tokens attended in the last frame
 
@@ -70,7 +66,7 @@ def votes_from_tokens(tokens: PatchOutputs, anchor: Tensor, frame: Tensor, view:
     return Votes(
         tokens.person.sigmoid(), *floor,
         torch.stack([left[0], right[0]], 1), torch.stack([left[1], right[1]], 1), *head,
-        tokens.appearance, tokens.held.sigmoid(), tokens.hand_seen.sigmoid(), tokens.product,
+        tokens.appearance, tokens.hand_seen.sigmoid(),
         tokens.activity.log_softmax(-1), view,
     )  # fmt: skip
 
@@ -168,8 +164,8 @@ class ShopperMemory(nn.Module):
         posterior = inverse(information)
         return (posterior @ vector[..., None])[..., 0], posterior
 
-    def looks_after(self, votes: Votes, weight: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Appearance, held probability, product evidence and activity after the frame."""
+    def looks_after(self, votes: Votes, weight: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Appearance and activity after the frame."""
         mass = weight.sum(0)[:, None]
         mean = (weight.T @ votes.appearance) / mass.clamp_min(0.5)
         # quick while little is known, slow later; learn only from tokens nobody else claims
@@ -177,24 +173,19 @@ class ShopperMemory(nn.Module):
             1 - memory.appearance.norm(dim=-1, keepdim=True)
         ).clamp_min(0) * (mass / (mass + 3.0))
         appearance = memory.appearance * (1 - rate) + mean * rate
-        shown = weight[:, :, None] * votes.hand_seen[:, None, :]  # [T, Q, 2]
-        held = torch.einsum("tqh,th->qh", shown, votes.held) / shown.sum(0).clamp_min(0.2)
-        held = torch.where(shown.sum(0) > 0.2, held, memory.held * 0.9)
-        about = shown * votes.held[:, None, :]
-        product = torch.einsum("tqh,te->qhe", about, votes.product) / about.sum(0).clamp_min(0.5)[..., None]
         activity = ((weight.T @ votes.activity) / mass.clamp_min(0.5)).softmax(-1)
-        return appearance, held, product, activity
+        return appearance, activity
 
 
-def new_memory(floor: Tensor, spread_m: float, appearance_width: int, product_width: int) -> Memory:
+def new_memory(floor: Tensor, spread_m: float, appearance_width: int) -> Memory:
     """Queries [Q, 2] freshly placed, for example at the gate somebody came through."""
     q = len(floor)
     hands = torch.cat([floor, torch.full((q, 1), 0.9)], dim=-1)[:, None].expand(q, 2, 3).contiguous()
     return Memory(
         floor, torch.eye(2).expand(q, 2, 2) * spread_m**2, torch.zeros(q, 2),
         hands, torch.eye(3).expand(q, 2, 3, 3) * 0.3**2,
-        torch.cat([floor, torch.full((q, 1), 1.6)], dim=-1), torch.zeros(q, appearance_width), torch.zeros(q, 2),
-        torch.zeros(q, 2, product_width), torch.full((q, 8), 1 / 8), torch.zeros(q),
+        torch.cat([floor, torch.full((q, 1), 1.6)], dim=-1), torch.zeros(q, appearance_width),
+        torch.full((q, 8), 1 / 8), torch.zeros(q),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The dense half of the network as one module: trunk, fusion of views and catalogue, from chunks to outputs."""
+"""The dense half of the network as one module: trunk and fusion of views, from chunks to outputs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from openaisle.model.batch import DenseBatch, flatten
-from openaisle.model.catalogue import PictureEncoder
 from openaisle.model.config import NetworkConfig
 from openaisle.model.gaussians import Fusion, rotate
 from openaisle.model.trunk import Gaussian, PatchOutputs, Trunk
@@ -27,16 +26,14 @@ class FusedPoint:
 
 @dataclass(frozen=True)
 class DenseOutputs:
-    """Outputs for one batch: per token, per person, per catalogue row."""
+    """Outputs for one batch: per token and per person."""
 
     tokens: PatchOutputs  # leading dimension T
     fused: dict[str, FusedPoint]  # by POINTS, from tokens that truly belong to the person
-    products: Tensor  # [M, E]
-    product_scale: Tensor
 
 
 class VisionNetwork(nn.Module):
-    """Trunk + fusion + catalogue: everything that is trained on single instants."""
+    """Trunk + fusion: everything that is trained on single instants."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -44,8 +41,6 @@ class VisionNetwork(nn.Module):
         self.mixed_precision = False  # bfloat16 matrix products in the trunk; the geometry stays in float32
         self.trunk = Trunk(config)
         self.fusion = nn.ModuleDict({point: Fusion() for point in POINTS})
-        self.pictures = PictureEncoder(config.product_width)
-        self.product_scale = nn.Parameter(torch.tensor(2.3))  # log of the softmax scale
 
     def forward(self, batch: DenseBatch) -> DenseOutputs:
         """All dense outputs; views are fused by true owner, as training on single instants knows it."""
@@ -54,7 +49,7 @@ class VisionNetwork(nn.Module):
         tokens = flatten(outputs, batch.chunks)
         targets = batch.targets
         fused = {point: self.fuse(point, tokens, batch) for point in POINTS} if len(targets.people_floor) else {}
-        return DenseOutputs(tokens, fused, self.pictures(targets.pictures), self.product_scale.exp())
+        return DenseOutputs(tokens, fused)
 
     def fuse(self, point: str, tokens: PatchOutputs, batch: DenseBatch) -> FusedPoint:
         """Add the votes for one point of everybody over all views."""

@@ -21,6 +21,7 @@ from openaisle.tokens.journey import (
     EVENT_FEATURES,
     KINDS,
     LANE_FEATURES,
+    LOOK_FEATURES,
     PAIR_FEATURES,
     SHOPPER_FEATURES,
 )
@@ -28,6 +29,7 @@ from openaisle.tokens.journey import (
 MAX_QUANTITY = 6
 PAIR_WIDTH = 48
 FAR = -1e4  # logit of what cannot be
+LEAST_LOOK = -2.0  # no look is less (tokens/journey.py, looks)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class TickBatch:
     basket_shopper: Tensor  # int64 [B, K]
     basket_lane: Tensor  # int64 [B, K]
     basket_pairs: Tensor  # [B, K, L, BASKET_LANE_FEATURES]
+    basket_looks: Tensor  # [B, S, K, LOOK_FEATURES]
     events: Tensor  # [B, E, EVENT_FEATURES]
     event_mask: Tensor  # bool [B, E]
     event_shopper: Tensor  # int64 [B, E]
@@ -87,6 +90,7 @@ class Journey:
     candidate_owner: Tensor  # int64 [B, C] shopper row, -1 = lies on a shelf
     pairs: Tensor  # [B, S, L, PAIR_WIDTH]
     fits: Tensor  # [B, C, L, BASKET_LANE_FEATURES]
+    looks: Tensor  # [B, S, C, LOOK_FEATURES]
 
 
 def mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
@@ -153,6 +157,7 @@ class JourneyEncoder(nn.Module):
         self.pair = mlp(PAIR_FEATURES, 128, PAIR_WIDTH)
         self.basket, self.event = mlp(BASKET_FEATURES, width, width), mlp(EVENT_FEATURES, width, width)
         self.fit = mlp(BASKET_LANE_FEATURES, 32, self.heads)
+        self.look = nn.Linear(LOOK_FEATURES, width)
         self.pair_to_lane, self.pair_to_shopper = nn.Linear(PAIR_WIDTH, width), nn.Linear(PAIR_WIDTH, width)
         self.pair_bias = nn.Linear(PAIR_WIDTH, self.heads)
         self.owner, self.place = nn.Linear(width, width), nn.Linear(width, width)
@@ -168,6 +173,8 @@ class JourneyEncoder(nn.Module):
         shoppers = self.shopper(batch.shoppers) + self.pair_to_shopper(pairs.amax(2).clamp_min(0))
         baskets = self.basket(batch.baskets) + self.owner(take_row(shoppers, batch.basket_shopper))
         baskets = baskets + self.place(take_row(lanes, batch.basket_lane))
+        nobody = ~batch.shopper_mask[:, :, None, None]
+        baskets = baskets + self.look(batch.basket_looks.masked_fill(nobody, LEAST_LOOK).amax(1))
         events = self.event(batch.events) + self.owner(take_row(shoppers, batch.event_shopper))
         events = events + self.place(take_row(lanes, batch.event_lane))
         sizes = [lanes.shape[1], shoppers.shape[1], baskets.shape[1], events.shape[1]]
@@ -186,6 +193,7 @@ class JourneyEncoder(nn.Module):
             torch.cat([batch.lane_mask, batch.basket_mask], dim=1),
             torch.cat([torch.full_like(batch.lane_mask, -1, dtype=torch.int64), batch.basket_shopper], dim=1),
             pairs, torch.cat([own, batch.basket_pairs], dim=1),
+            torch.cat([batch.pairs[..., -LOOK_FEATURES:], batch.basket_looks], dim=2),
         )  # fmt: skip
 
     def bias(self, pairs: Tensor, fits: Tensor, sizes: list[int]) -> Tensor:
@@ -220,6 +228,7 @@ class ReceiptDecoder(nn.Module):
         self.chosen = nn.ModuleDict({name: nn.Linear(width, width) for name in names})
         self.pair_score = mlp(PAIR_WIDTH, 32, 1)
         self.fit_score = mlp(BASKET_LANE_FEATURES + 2, 32, 1)
+        self.look_score = mlp(LOOK_FEATURES, 32, 1)
         self.quantity_out = mlp(2 * width + BASKET_LANE_FEATURES, width, MAX_QUANTITY)
         self.register_buffer("quiet", torch.zeros(()))
         self.trust_scale = nn.Linear(width, 1)  # how far to believe the step's own count of units
@@ -275,6 +284,7 @@ class ReceiptDecoder(nn.Module):
         product_logits = self.point("product", state, journey.candidates, journey.candidate_mask)
         fits = fits_at(journey.fits, lane_fits, lane)  # [B, X, C, 4]
         product_logits = product_logits + self.fit_of(fits, journey.candidate_owner, shopper)
+        product_logits = product_logits + self.look_of(journey.looks, shopper)
         if given is None:
             product_logits = merge_planned(product_logits, fits, lane, at_lane)
         product = given.product if given is not None else product_logits.argmax(-1)
@@ -299,12 +309,22 @@ class ReceiptDecoder(nn.Module):
         trust: Tensor = F.softplus(self.trust_scale(state).float() + 1.0) * fit[..., 2:3].float()
         return -trust * away * 3.0
 
+    def look_of(self, looks: Tensor, shopper: Tensor) -> Tensor:
+        """Score [B, X, C] of candidates by how much the chosen shopper's hands show them; looks [B, S, C, F]."""
+        scores: Tensor = self.look_score(rows_at(looks, shopper))
+        return scores[..., 0].float()
+
     def fit_of(self, fits: Tensor, owner: Tensor, shopper: Tensor) -> Tensor:
         """Score [B, X, C] of candidates by weight fit and by whether they are the chosen shopper's own."""
         own = (owner[:, None, :] == shopper[..., None]).to(fits.dtype)
         foreign = ((owner[:, None, :] != shopper[..., None]) & (owner[:, None, :] >= 0)).to(fits.dtype)
         scores: Tensor = self.fit_score(torch.cat([fits, own[..., None], foreign[..., None]], dim=-1))
         return scores[..., 0].float()
+
+
+def rows_at(table: Tensor, index: Tensor) -> Tensor:
+    """Rows [B, X, C, F] of table [B, R, C, F] at index [B, X]."""
+    return torch.gather(table, 1, index[..., None, None].expand(-1, -1, *table.shape[2:]))
 
 
 def merge_planned(logits: Tensor, fits: Tensor, lane: Tensor, at_lane: Tensor) -> Tensor:

@@ -38,8 +38,6 @@ class PatchOutputs:
     near_hand: Gaussian  # K = 3
     hand_seen: Tensor  # [.., 2] logits: this patch shows the owner's far / near hand
     appearance: Tensor  # [.., A] unit vector, alike for the same person
-    held: Tensor  # [.., 2] logits: the far / near hand holds merchandise
-    product: Tensor  # [.., E] unit vector in the catalogue's embedding space
     segments: Tensor  # [.., 16, classes] logits
     log_range: Tensor  # log(depth along the ray / anchor range)
     activity: Tensor  # [.., 8] logits of the owner's activity
@@ -118,7 +116,7 @@ class Trunk(nn.Module):
         self.hidden = nn.Linear(width, width)
         self.sizes = {
             "person": 1, "floor": 5, "head": 9, "far_hand": 9, "near_hand": 9, "hand_seen": 2,
-            "appearance": config.appearance_width, "held": 2, "product": config.product_width,
+            "appearance": config.appearance_width,
             "segments": SEGMENT_CELLS * len(SEGMENT_CLASSES), "log_range": 1, "activity": 8,
         }  # fmt: skip
         self.out = nn.Linear(width, sum(self.sizes.values()))
@@ -149,8 +147,6 @@ class Trunk(nn.Module):
             near_hand=gaussian(parts["near_hand"], 3),
             hand_seen=parts["hand_seen"],
             appearance=F.normalize(parts["appearance"], dim=-1, eps=1e-6),
-            held=parts["held"],
-            product=F.normalize(parts["product"], dim=-1, eps=1e-6),
             segments=parts["segments"].unflatten(-1, (SEGMENT_CELLS, len(SEGMENT_CLASSES))),
             log_range=parts["log_range"][..., 0],
             activity=parts["activity"],

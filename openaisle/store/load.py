@@ -102,7 +102,7 @@ def read_picture(path: Path) -> Picture | None:
     """A picture as rgb uint8 [H, W, 3], or None when it is missing or no picture."""
     try:
         data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name with a null byte
         return None
     try:
         bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None

@@ -20,17 +20,23 @@ FRAMES = 12  # [tick - 1.0 s, tick + 1.4 s)
 MAX_LANES = 14
 NEAR_M = 0.40  # a hand this close to a lane's opening makes the lane worth looking at
 ACTIVITIES = 8
-LANE_FEATURES = 2 * WINDOW + 14
+LANE_FEATURES = 2 * WINDOW + 17
 SHOPPER_FEATURES = FRAMES * (6 + 2 + 2 + 2 + ACTIVITIES) + 2
-PAIR_FEATURES = FRAMES * (6 + 2 + 1 + 1 + 2 + 2) + 2
+LOOK_FEATURES = 12  # 2 hands × (before, after) × (cosine, log-probability, strength)
+PAIR_FEATURES = FRAMES * (6 + 2 + 1 + 1 + 2 + 2) + LOOK_FEATURES
 BASKET_FEATURES = 5
 EVENT_FEATURES = 6
-BASKET_LANE_FEATURES = 5  # fit_features, and whether the lane is planned for the product
+BASKET_LANE_FEATURES = 7  # fit_features, and whether the lane is planned for the product
 KINDS = ("end", "take", "return", "hand_over")
-GUESSES = 4  # products per lane that a step may be, when it does not fit the lane's own
+MAX_UNITS = 6  # of one event
+GUESSES = 7  # products per lane that a step may be, when it does not fit the lane's own
+FEWER_GUESSES = 3  # when it does: several units of the lane's own may weigh what one unit of another product weighs
+BETWEEN_M = 0.15  # lanes of one shelf that are so near may carry one thing together
+LOOK_SCALE = 12.0  # of cosines, to become log-odds over the catalogue
 GUESS_STEP_G = 6.0  # a smaller step tells nothing about a product
 FITS_SD = 2.5
 MASS_SPREAD = 0.025  # of a unit around its catalogue weight
+FELT, GUESS_SPREAD = 0.98, 0.04  # of a unit's mass that its scale feels: neighbours carry a few percent of it
 Float32 = NDArray[np.float32]
 
 
@@ -116,6 +122,7 @@ class TickFeatures:
     basket_shopper: NDArray[np.int32]  # [B] row of the owner, -1 = lies in a lane
     basket_lane: NDArray[np.int32]  # [B] row into `lane`, -1
     basket_pairs: Float32  # [B, L, BASKET_LANE_FEATURES] does the lane's step fit this product
+    basket_looks: Float32  # [S, B, LOOK_FEATURES] do the shopper's hands show this product
     events: Float32  # [E, EVENT_FEATURES]
     event_shopper: NDArray[np.int32]  # [E]
     event_lane: NDArray[np.int32]  # [E] row into `lane`, -1
@@ -166,19 +173,68 @@ def asinh(grams: Float32) -> Float32:
     return np.asarray(np.arcsinh(grams / 5.0) / 3.0, dtype=np.float32)
 
 
-def fit_features(step_grams: Float32, unit: Float32) -> Float32:
-    """How a weight step fits a number of units of a product: [..., 4] (count, misfit, known, log mass)."""
+def fit_features(
+    step_grams: Float32, unit: Float32, noise_grams: Float32 | float = 0.0, whole_grams: Float32 | None = None
+) -> Float32:
+    """How a weight step fits units of a product: [..., 6].
+
+    Count, misfit, known, log mass, misfit in deviations, and that of the whole step (whole_steps; the step's own
+    where there is none).
+    """
     known = unit > 0
     count = np.where(known, step_grams / np.maximum(unit, 1e-3), 0.0)
-    near = np.maximum(np.round(np.abs(count)), 1.0)
+    near = np.clip(np.round(np.abs(count)), 1.0, MAX_UNITS)
     misfit = np.where(known, np.abs(np.abs(count) - near) / near, 1.0)
+    away = np.abs(np.abs(step_grams) - near * unit) / mass_spread(unit, near, noise_grams)
+    whole = np.asarray(step_grams if whole_grams is None else whole_grams, dtype=np.float32)
+    units = np.clip(np.round(np.abs(whole) / np.maximum(unit, 1e-3)), 1.0, MAX_UNITS)
+    far = np.abs(np.abs(whole) - units * unit) / mass_spread(unit, units, noise_grams)
     return np.stack(
-        [np.clip(count, -7, 7), np.clip(misfit, 0, 1), known.astype(np.float32), np.log1p(unit) / 4.0], axis=-1
-    ).astype(np.float32)
+        [
+            np.clip(count, -7, 7), np.clip(misfit, 0, 1), known.astype(np.float32), np.log1p(unit) / 4.0,
+            np.where(known, np.minimum(away, 8.0) / 4.0, 2.0), np.where(known, np.minimum(far, 8.0) / 4.0, 2.0),
+        ],
+        axis=-1,
+    ).astype(np.float32)  # fmt: skip
 
 
-def lane_features(table: LaneTable, window: ScaleWindow, lane: NDArray[np.int32]) -> Float32:
-    """[L, LANE_FEATURES] for the chosen lanes."""
+def mass_spread(unit: Float32, count: NDArray[np.floating], noise_grams: Float32 | float) -> Float32:
+    """Standard deviation in grams of a step of `count` units: the scale's noise and the units' own masses."""
+    return np.asarray(np.hypot(1.5 + 0.6 * np.asarray(noise_grams), MASS_SPREAD * unit * count), dtype=np.float32)
+
+
+def whole_steps(table: LaneTable, window: ScaleWindow) -> Float32:
+    """Step in grams [lanes] of each lane's scale and of those beside it that moved less in the same direction.
+
+    Something wide in a narrow lane, as misplaced things often are, stands on its neighbours' scales, too.
+    """
+    if not len(window.activity):
+        return np.zeros(len(table.scale), dtype=np.float32)
+    weighed = table.scale >= 0
+    step = np.where(weighed, window.step_grams[table.scale], 0.0).astype(np.float32)
+    least = np.where(weighed, np.maximum(3.0, 2.5 * window.noise_grams[table.scale]), np.inf)
+    total = step.copy()
+    beside = np.flatnonzero(adjacent(table) & (table.scale[:-1] != table.scale[1:]))
+    for a, b in ((beside, beside + 1), (beside + 1, beside)):  # what lane a gets of lane b
+        shared = (
+            (np.sign(step[a]) == np.sign(step[b])) & (np.abs(step[b]) > least[b]) & (np.abs(step[b]) <= np.abs(step[a]))
+        )
+        np.add.at(total, a, np.where(shared, step[b], 0.0))
+    return total
+
+
+def adjacent(table: LaneTable) -> NDArray[np.bool_]:
+    """Whether each lane and the next one [lanes - 1] lie beside each other on a shelf."""
+    origin = -np.einsum("lji,lj->li", table.rotation, table.translation)
+    gap = np.einsum("lij,lj->li", table.rotation[:-1], np.diff(origin, axis=0))
+    turned = np.abs(table.rotation[1:] - table.rotation[:-1]).max((1, 2), initial=0.0) > 1e-3
+    between = gap[:, 0] - table.size_m[:-1, 0]
+    level = (np.abs(gap[:, 1:]) < 0.02).all(1)
+    return np.asarray(~turned & level & (between > -0.02) & (between < BETWEEN_M), dtype=np.bool_)
+
+
+def lane_features(table: LaneTable, window: ScaleWindow, lane: NDArray[np.int32], whole: Float32) -> Float32:
+    """[L, LANE_FEATURES] for the chosen lanes; whole [L] grams (whole_steps)."""
     scale, product = table.scale[lane], table.product[lane]
     unit = np.where(product >= 0, table.unit_grams[product], 0.0).astype(np.float32)
     weighed = (scale >= 0)[:, None].astype(np.float32)
@@ -193,9 +249,10 @@ def lane_features(table: LaneTable, window: ScaleWindow, lane: NDArray[np.int32]
     ratio = np.clip(delta / np.maximum(unit, 2.0)[:, None], -6, 6) * (unit > 0)[:, None]
     return np.concatenate(
         [
-            asinh(delta), ratio, fit_features(step, unit), fit_features(end, unit)[:, :2],
-            asinh(step)[:, None], asinh(start)[:, None], np.log(noise + 0.3)[:, None] * weighed, missing[:, None],
-            weighed, table.shared[lane][:, None] / 4.0, table.size_m[lane, :1] * 4.0, table.height_m[lane][:, None],
+            asinh(delta), ratio, fit_features(step, unit, noise, whole), fit_features(end, unit)[:, :2],
+            asinh(step)[:, None], asinh(start)[:, None], asinh(whole - step)[:, None],
+            np.log(noise + 0.3)[:, None] * weighed, missing[:, None], weighed,
+            table.shared[lane][:, None] / 4.0, table.size_m[lane, :1] * 4.0, table.height_m[lane][:, None],
         ],
         axis=1,
     ).astype(np.float32)  # fmt: skip
@@ -217,7 +274,10 @@ def shopper_features(tracks: TrackWindow, items: NDArray[np.int32]) -> Float32:
 def pair_features(
     table: LaneTable, window: ScaleWindow, tracks: TrackWindow, lane: NDArray[np.int32], local: Float32, match: Float32
 ) -> Float32:
-    """[S, L, PAIR_FEATURES]: hands in the lane's frame over time beside what its scale did; match [S, L, 2] looks."""
+    """[S, L, PAIR_FEATURES]: hands in the lane's frame over time beside what its scale did, and `match`.
+
+    match [S, L, LOOK_FEATURES] tells whether the hands show the lane's product.
+    """
     shoppers, lanes = local.shape[0], len(lane)
     distance = opening_distance(_rows(table, lane), local)
     body = (
@@ -243,9 +303,9 @@ def pair_features(
         ],
         axis=-1,
     )
-    return np.concatenate([(frames * valid).reshape(shoppers, lanes, PAIR_FEATURES - 2), match], axis=-1).astype(
-        np.float32
-    )
+    return np.concatenate(
+        [(frames * valid).reshape(shoppers, lanes, PAIR_FEATURES - LOOK_FEATURES), match], axis=-1
+    ).astype(np.float32)
 
 
 def _rows(table: LaneTable, lane: NDArray[np.int32]) -> LaneTable:
@@ -255,14 +315,26 @@ def _rows(table: LaneTable, lane: NDArray[np.int32]) -> LaneTable:
     )  # fmt: skip
 
 
-def product_match(tracks: TrackWindow, embeddings: Float32, product: NDArray[np.int32]) -> Float32:
-    """How much what a hand shows looks like each lane's product: [S, L, 2] best cosine × holding over the frames."""
-    if not len(product) or not len(tracks.held):
-        return np.zeros((len(tracks.held), len(product), 2), dtype=np.float32)
-    norm = np.linalg.norm(tracks.product, axis=-1, keepdims=True)
-    shown = tracks.product / np.maximum(norm, 1e-6) * np.minimum(norm, 1.0)
-    vectors = np.where((product >= 0)[:, None], embeddings[product], 0.0)
-    return np.asarray(np.einsum("sfhe,le->slfh", shown, vectors).max(2), dtype=np.float32)
+def looks(tracks: TrackWindow, embeddings: Float32) -> Float32:
+    """How much what each hand shows looks like every product: [S, products, LOOK_FEATURES].
+
+    Evidence is added up over the frames before and after the tick's middle, as what is taken shows after and what is
+    put back shows before. Per hand and half: cosine, log-probability over the whole catalogue, strength.
+    """
+    people, products = len(tracks.floor_m), len(embeddings)
+    if not people or not products:
+        return np.zeros((people, products, LOOK_FEATURES), dtype=np.float32)
+    half = (FRAMES + 1) // 2
+    shown = tracks.product * tracks.valid[:, :, None, None]
+    total = np.stack([shown[:, :half].sum(1), shown[:, half:].sum(1)], axis=2)  # [S, 2 hands, 2 halves, E]
+    norm = np.linalg.norm(total, axis=-1, keepdims=True)
+    cosine = (total / np.maximum(norm, 1e-6)) @ embeddings.T  # [S, 2, 2, products]
+    scores = cosine * LOOK_SCALE
+    peak = scores.max(-1, keepdims=True)
+    sure = scores - peak - np.log(np.exp(scores - peak).sum(-1, keepdims=True))
+    strength = np.minimum(norm, 2.0) / 2.0
+    told = np.stack([cosine, np.maximum(sure, -12.0) / 6.0, np.ones_like(cosine)], axis=-1) * strength[..., None]
+    return np.asarray(np.moveaxis(told, 3, 1).reshape(people, products, LOOK_FEATURES), dtype=np.float32)
 
 
 def tick_features(
@@ -284,21 +356,33 @@ def tick_features(
     row = {int(index): i for i, index in enumerate(lane)}
     step = np.where(table.scale[lane] >= 0, window.step_grams[table.scale[lane]] if len(window.activity) else 0.0, 0.0)
     kept = tuple(c for c in candidates if c.lane < 0 or c.lane in row)
-    kept += weight_guesses(table, window, lane, step, {(c.lane, c.product) for c in kept})
+    whole = whole_steps(table, window)[lane]
+    named = {(c.lane, c.product) for c in kept}
+    kept += weight_guesses(table, window, lane, step, named)
+    spread = np.where(np.abs(whole - step) > GUESS_STEP_G, whole, 0.0)
+    kept += weight_guesses(table, window, lane, spread, {(c.lane, c.product) for c in kept})
     basket_product = np.array([c.product for c in kept], dtype=np.int32)
     basket_unit = table.unit_grams[basket_product] if kept else np.zeros(0, dtype=np.float32)
+    shape = (len(kept), len(lane))
+    noise = np.where(
+        table.scale[lane] >= 0, window.noise_grams[table.scale[lane]] if len(window.activity) else 0.0, 0.0
+    )
     fits = fit_features(
-        np.broadcast_to(step, (len(kept), len(lane))), np.broadcast_to(basket_unit[:, None], (len(kept), len(lane)))
+        np.broadcast_to(step, shape),
+        np.broadcast_to(basket_unit[:, None], shape),
+        np.broadcast_to(noise, shape),
+        np.broadcast_to(whole, shape),
     )
     planned = (basket_product[:, None] == product[None, :]).astype(np.float32)
     fits = np.concatenate([fits, planned[..., None]], axis=-1)
-    match = product_match(tracks, embeddings, product)
+    shown = looks(tracks, embeddings)
+    match = np.where((product >= 0)[None, :, None], shown[:, product], 0.0).astype(np.float32)
     return TickFeatures(
-        lane, lane_features(table, window, lane), product, shopper_features(tracks, items),
+        lane, lane_features(table, window, lane, whole), product, shopper_features(tracks, items),
         pair_features(table, window, tracks, lane, local[:, lane], match),
         np.array([_basket_row(c, table) for c in kept], dtype=np.float32).reshape(-1, BASKET_FEATURES), basket_product,
         np.array([c.shopper for c in kept], dtype=np.int32),
-        np.array([row.get(c.lane, -1) for c in kept], dtype=np.int32), fits,
+        np.array([row.get(c.lane, -1) for c in kept], dtype=np.int32), fits, shown[:, basket_product],
         np.array([_event_row(e, table) for e in recent], dtype=np.float32).reshape(-1, EVENT_FEATURES),
         np.array([e.shopper for e in recent], dtype=np.int32),
         np.array([row.get(e.lane, -1) for e in recent], dtype=np.int32),
@@ -308,9 +392,10 @@ def tick_features(
 def weight_guesses(
     table: LaneTable, window: ScaleWindow, lane: NDArray[np.int32], step: Float32, known: set[tuple[int, int]]
 ) -> tuple[Candidate, ...]:
-    """Products of the whole catalogue that a lane's step fits when none that belongs there does: misplaced items.
+    """Products of the whole catalogue that a lane's step fits, beside those that belong there: misplaced items.
 
-    step [L] grams. At most GUESSES a lane, best first; those in `known` (lane, product) are named already.
+    step [L] grams. At most GUESSES a lane (FEWER_GUESSES where its own product fits), best first; those in `known`
+    (lane, product) are named already.
     """
     out: list[Candidate] = []
     unit = table.unit_grams
@@ -323,14 +408,14 @@ def weight_guesses(
         done.add(scale)
         grams, noise = abs(float(step[i])), float(window.noise_grams[scale])
         count = np.clip(np.round(grams / np.maximum(unit, 1e-3)), 1, 3)
-        spread = np.hypot(1.5 + 0.6 * noise, MASS_SPREAD * unit * count)
-        misfit = np.where(unit > 0, np.abs(grams - count * unit) / spread, np.inf)
+        spread = np.hypot(1.5 + 0.6 * noise, GUESS_SPREAD * unit * count)
+        misfit = np.where(unit > 0, np.abs(grams - FELT * count * unit) / spread, np.inf)
         own = table.product[(table.scale == scale) & (table.product >= 0)]
-        if len(own) and misfit[own].min() < FITS_SD:
-            continue
+        limit = FEWER_GUESSES if len(own) and misfit[own].min() < FITS_SD else GUESSES
         score = misfit**2 / 2 + np.log(spread) + 1.2 * (count - 1)
         score[misfit > FITS_SD] = np.inf
-        for product in np.argsort(score, kind="stable")[:GUESSES]:
+        score[own] = np.inf
+        for product in np.argsort(score, kind="stable")[:limit]:
             if np.isfinite(score[product]) and (int(lane[i]), int(product)) not in known:
                 out.append(Candidate(int(product), 0, 60.0, lane=int(lane[i])))
     return tuple(out)

@@ -12,6 +12,7 @@ from openaisle.tokens.journey import (
     BASKET_LANE_FEATURES,
     EVENT_FEATURES,
     LANE_FEATURES,
+    LOOK_FEATURES,
     PAIR_FEATURES,
     SHOPPER_FEATURES,
     TickFeatures,
@@ -19,7 +20,7 @@ from openaisle.tokens.journey import (
 
 TICK_INPUTS = (
     "lanes", "lane_mask", "shoppers", "shopper_mask", "pairs", "baskets", "basket_mask", "basket_shopper",
-    "basket_lane", "basket_pairs", "events", "event_mask", "event_shopper", "event_lane",
+    "basket_lane", "basket_pairs", "basket_looks", "events", "event_mask", "event_shopper", "event_lane",
 )  # fmt: skip
 
 
@@ -39,6 +40,7 @@ def pad_ticks(ticks: Sequence[TickFeatures]) -> dict[str, NDArray[np.generic]]:
         "basket_shopper": np.full((b, n_baskets), -1, i64),
         "basket_lane": np.full((b, n_baskets), -1, i64),
         "basket_pairs": np.zeros((b, n_baskets, n_lanes, BASKET_LANE_FEATURES), f32),
+        "basket_looks": np.zeros((b, n_shoppers, n_baskets, LOOK_FEATURES), f32),
         "events": np.zeros((b, n_events, EVENT_FEATURES), f32),
         "event_shopper": np.full((b, n_events), -1, i64),
         "event_lane": np.full((b, n_events), -1, i64),
@@ -53,6 +55,7 @@ def pad_ticks(ticks: Sequence[TickFeatures]) -> dict[str, NDArray[np.generic]]:
         out["baskets"][i, :baskets], out["basket_mask"][i, :baskets] = t.baskets, True
         out["basket_shopper"][i, :baskets], out["basket_lane"][i, :baskets] = t.basket_shopper, t.basket_lane
         out["basket_pairs"][i, :baskets, :lanes] = t.basket_pairs
+        out["basket_looks"][i, :shoppers, :baskets] = t.basket_looks
         out["events"][i, :events], out["event_mask"][i, :events] = t.events, True
         out["event_shopper"][i, :events], out["event_lane"][i, :events] = t.event_shopper, t.event_lane
     return {name: out[name] for name in TICK_INPUTS}

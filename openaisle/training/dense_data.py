@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from openaisle.model.batch import DenseBatch, DenseTargets, ImageChunk
 
 CHUNKS = 4  # images are sorted by token count and padded in this many groups
-PRODUCTS_DRAWN = 16  # catalogue rows per store in a batch, the held ones included
 Arrays = dict[str, NDArray[np.generic]]
 
 
@@ -95,18 +94,16 @@ class _Parts:
 
     images: list[Arrays]
     people: list[Arrays]
-    pictures: list[NDArray[np.uint8]]
-    picture_shop: list[NDArray[np.int64]]
 
 
 def build_batch(
     picks: Sequence[tuple[Shard, NDArray[np.int32]]], rng: np.random.Generator, *, augment: bool = False
 ) -> DenseBatch:
     """Batch from explicit (shard, instants)."""
-    parts = _Parts([], [], [], [])
+    parts = _Parts([], [])
     for shop, (shard, instants) in enumerate(picks):
         known = len(parts.images), len(parts.people)
-        _add_shard(parts, shard, instants, shop, rng)
+        _add_shard(parts, shard, instants, shop)
         if augment:
             _augment(parts, known, rng)
     order = np.argsort([len(image["owner"]) for image in parts.images], kind="stable")
@@ -128,7 +125,7 @@ def _augment(parts: _Parts, known: tuple[int, int], rng: np.random.Generator) ->
     parts.images[images:] = [relit(image, rng) for image in parts.images[images:]]
 
 
-def _add_shard(parts: _Parts, shard: Shard, instants: NDArray[np.int32], shop: int, rng: np.random.Generator) -> None:
+def _add_shard(parts: _Parts, shard: Shard, instants: NDArray[np.int32], shop: int) -> None:
     a = shard.arrays
     base = sum(len(people["number"]) for people in parts.people)
     rows = np.flatnonzero(np.isin(a["people_instant"], instants))
@@ -138,27 +135,18 @@ def _add_shard(parts: _Parts, shard: Shard, instants: NDArray[np.int32], shop: i
     parts.people.append(people)
     images = np.flatnonzero(np.isin(a["instant"], instants))
     tokens = [np.arange(shard.first[i], shard.first[i + 1]) for i in images]
-    held = np.unique(np.concatenate([a["held_product"][t] for t in tokens] or [np.zeros(0, dtype=np.int64)]))
-    held = held[held >= 0].astype(np.int64)
-    others = rng.permutation(len(a["pictures"]))[:PRODUCTS_DRAWN]
-    drawn = np.concatenate([held, others[~np.isin(others, held)]])[: max(PRODUCTS_DRAWN, len(held))]
-    start = sum(len(p) for p in parts.pictures)
-    column = {int(product): start + i for i, product in enumerate(drawn)}
-    parts.pictures.append(np.asarray(a["pictures"][drawn], dtype=np.uint8))
-    parts.picture_shop.append(np.full(len(drawn), shop, dtype=np.int64))
     for image, span in zip(images, tokens, strict=True):
         part = {k: a[k][span] for k in TOKEN_ARRAYS}
         instant = int(a["instant"][image])
         part["person"] = np.array([row_of.get((instant, int(o)), -1) for o in part["owner"]], dtype=np.int64)
-        part["held_row"] = np.array([column.get(int(p), -1) for p in part["held_product"]], dtype=np.int64)
         part["frame"] = np.repeat(a["frame"][image][None], len(span), axis=0)
         part["shop"] = np.full(len(span), shop, dtype=np.int64)
         parts.images.append(part)
 
 
 TOKEN_ARRAYS = (
-    "pixels", "background", "rays", "cells", "anchor", "owner", "target", "hand_seen", "held_product", "held_hand",
-    "segments", "log_range", "activity",
+    "pixels", "background", "rays", "cells", "anchor", "owner", "target", "hand_seen", "segments", "log_range",
+    "activity",
 )  # fmt: skip
 
 
@@ -194,10 +182,8 @@ def _targets(images: list[Arrays], parts: _Parts) -> DenseTargets:
     activity = tokens("activity", i)
     return DenseTargets(
         person=tokens("person", i), anchor=tokens("anchor", f), frame=tokens("frame", f), view=view,
-        offsets=tokens("target", f), hand_seen=tokens("hand_seen", f), held_row=tokens("held_row", i),
-        held_hand=tokens("held_hand", i), segments=tokens("segments", i), log_range=tokens("log_range", f),
-        activity=activity, shop=tokens("shop", i), people_floor=people("floor", f), people_head=people("head", f),
-        people_hands=people("hands", f), people_identity=people("identity", i),
-        pictures=torch.from_numpy(np.concatenate(parts.pictures)),
-        picture_shop=torch.from_numpy(np.concatenate(parts.picture_shop)),
+        offsets=tokens("target", f), hand_seen=tokens("hand_seen", f), segments=tokens("segments", i),
+        log_range=tokens("log_range", f), activity=activity, shop=tokens("shop", i),
+        people_floor=people("floor", f), people_head=people("head", f), people_hands=people("hands", f),
+        people_identity=people("identity", i),
     )  # fmt: skip

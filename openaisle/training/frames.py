@@ -22,7 +22,6 @@ from openaisle.sim.scenario import load_scenario
 from openaisle.sim.stores import open_store
 from openaisle.sim.world import FIXTURE_ID, ITEM_ID, PERSON_ID, PERSON_STRIDE, Items, Part, Person, Snapshot
 from openaisle.store.store import Store
-from openaisle.tokens.catalogue import picture_stack
 from openaisle.tokens.journey import by_reach
 from openaisle.tokens.patches import cut, select
 from openaisle.tokens.rays import RayTable, ray_table
@@ -129,7 +128,6 @@ def make_shard(spec: ShardSpec, path: Path) -> int:
     arrays: dict[str, NDArray[np.generic]] = {k: np.concatenate([i[k] for i in images]) for k in images[0]}
     arrays["count"] = np.array([len(image["owner"]) for image in images], dtype=np.int32)
     arrays |= {f"people_{k}": np.concatenate([i[k] for i in instants]) for k in instants[0]}
-    arrays["pictures"] = picture_stack(store)
     temporary = path.with_suffix(".tmp.npz")
     np.savez(temporary, **arrays)  # type: ignore[arg-type]  # numpy's stub has no keyword arrays of mixed types
     temporary.rename(path)
@@ -183,7 +181,7 @@ def image_arrays(
     ids, depth = cut(drawn.ids[..., None], cells)[..., 0], cut(drawn.depth_m[..., None], cells)[..., 0]
     rows, cols = cells[:, 0], cells[:, 1]
     owner, place = owners(ids, snapshot.people)
-    hand_seen, held_product, held_hand = hands_in(ids, snapshot.people, owner, renderer_products(snapshot))
+    hand_seen = hands_in(ids, snapshot.people, owner)
     anchor = table.anchor_m[rows, cols]
     forward = store.cameras[camera].world_from_camera[:3, 2]
     reach = depth[:, 8, 8] / np.maximum(table.direction[rows, cols] @ forward, 0.05)
@@ -202,17 +200,10 @@ def image_arrays(
             [-1 if p < 0 else ACTIVITIES.index(snapshot.people[p].activity) for p in place], dtype=np.int8
         ),
         "hand_seen": hand_seen,
-        "held_product": held_product,
-        "held_hand": held_hand,
         "segments": segment_classes(ids, held_items(snapshot.people)),
         "log_range": log_range.astype(np.float16),
         "frame": table.world_from_horizontal[None],
     }
-
-
-def renderer_products(snapshot: Snapshot) -> NDArray[np.int32]:
-    """Product index of every item."""
-    return snapshot.items.product
 
 
 def held_items(people: tuple[Person, ...]) -> NDArray[np.int64]:
@@ -234,24 +225,16 @@ def owners(ids: NDArray[np.int32], people: tuple[Person, ...]) -> tuple[NDArray[
     return np.where(owned, numbers[best], -1).astype(np.int32), np.where(owned, best, -1).astype(np.int8)
 
 
-def hands_in(
-    ids: NDArray[np.int32], people: tuple[Person, ...], owner: NDArray[np.int32], product: NDArray[np.int32]
-) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int8]]:
-    """Hand pixels of the owner [N, 2], product index of a visible held item [N] (-1), and in which hand [N] (-1)."""
+def hands_in(ids: NDArray[np.int32], people: tuple[Person, ...], owner: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Pixels [N, 2] of the owner's far and near hand in each patch."""
     seen = np.zeros((len(ids), 2), dtype=np.uint8)
-    held_product = np.full(len(ids), -1, dtype=np.int32)
-    held_hand = np.full(len(ids), -1, dtype=np.int8)
     for person in people:
         mine = owner == person.number
         base = PERSON_ID + PERSON_STRIDE * person.number
         for place, side in enumerate(hand_order(person)):
             part = (Part.LEFT_HAND, Part.RIGHT_HAND)[side]
             seen[mine, place] = np.minimum((ids[mine] == base + part).sum((1, 2)), 255)
-            items = [ITEM_ID + item for item in person.held[side]]
-            if items:
-                visible = mine & (np.isin(ids, items).sum((1, 2)) >= 6)
-                held_product[visible], held_hand[visible] = product[person.held[side][0]], place
-    return seen, held_product, held_hand
+    return seen
 
 
 def owner_targets(

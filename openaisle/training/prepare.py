@@ -1,4 +1,4 @@
-"""Training data, made in parallel and resumably: frame shards and journey records under a folder."""
+"""Training data, made in parallel and resumably: frame and glance shards and journey records under a folder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from openaisle.training.closed_loop import tracked_record
 from openaisle.training.eyes import TorchPredictor
 from openaisle.training.frames import ShardSpec, make_shard
+from openaisle.training.glances import make_glances
 from openaisle.training.journeys import make_record, save_record
 from openaisle.training.weights import load_weights
 
@@ -34,6 +35,8 @@ def _run(job: Job) -> str:
         return path.name
     if kind == "frames":
         make_shard(spec, path)
+    elif kind in ("glances", "wide"):
+        make_glances(spec, path, wide=kind == "wide")
     elif kind == "journeys":
         save_record(make_record(spec), path)
     else:
@@ -43,9 +46,9 @@ def _run(job: Job) -> str:
 
 
 def prepare(kind: str, wanted: Iterable[ShardSpec], folder: Path, workers: int, eyes: Path | None = None) -> list[Path]:
-    """Make all missing files of a kind ("frames" | "journeys" | "tracked"); returns those that exist, in order.
+    """Make all missing files of a kind; returns those that exist, in order.
 
-    Tracked records are made with the weights `eyes`.
+    Kinds: "frames", "glances", "journeys", and "tracked", which are made with the weights `eyes`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(kind, spec, folder / f"{kind}-{spec.seed:06d}.npz", eyes) for spec in wanted]

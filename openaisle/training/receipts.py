@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from openaisle.model.catalogue import PictureEncoder
 from openaisle.model.tasks import receipt as task
 from openaisle.model.tasks.receipt import ReceiptNetwork
 from openaisle.tokens.journey import TickFeatures
@@ -43,6 +44,7 @@ class TickDataset(Dataset[list[tuple[Chunk, ...]]]):
 
     def __init__(self, records: Sequence[JourneyRecord], stage: ReceiptStage) -> None:
         self.records, self.stage = records, stage
+        self.library = [record for record in records if record.tracked is not None]
 
     def __len__(self) -> int:
         return -(-self.stage.loop.steps // POOL_STEPS)
@@ -51,7 +53,7 @@ class TickDataset(Dataset[list[tuple[Chunk, ...]]]):
         rng = np.random.default_rng((self.stage.seed, pool))
         ticks: list[tuple[TickFeatures, Target]] = []
         while len(ticks) < self.stage.ticks * POOL_STEPS:
-            tick = sample_tick(self.records[int(rng.integers(len(self.records)))], self.stage.noise, rng)
+            tick = sample_tick(self.records[int(rng.integers(len(self.records)))], self.stage.noise, rng, self.library)
             if tick is not None:
                 ticks.append(tick)
         ticks.sort(key=lambda tick: len(tick[0].shoppers) * len(tick[0].lanes) + 2 * len(tick[0].baskets))
@@ -83,11 +85,16 @@ def train_receipts(
     held_out: Sequence[Path],
     out: Path,
     name: str = "receipts",
+    encoder: PictureEncoder | None = None,
 ) -> None:
-    """Train the receipt decoder; the network ends with its averaged weights."""
-    loaded = {path: load_record(path) for path in records}  # a path may come several times, to be drawn more often
+    """Train the receipt decoder; the network ends with its averaged weights.
+
+    Records without their catalogue's vectors get those of the encoder.
+    """
+    # a path may come several times, to be drawn more often
+    loaded = {path: embedded(load_record(path), encoder) for path in dict.fromkeys(records)}
     training = [loaded[path] for path in records]
-    validation = [load_record(path) for path in held_out]
+    validation = [embedded(load_record(path), encoder) for path in held_out]
     loop = Loop(network, stage.loop, out, name)
     stream = batches(TickDataset(training, stage), loop.state.step, workers=1)
 
@@ -103,6 +110,15 @@ def train_receipts(
         return torch.stack(losses).mean(), {name: float(np.mean([parts[name] for parts in told])) for name in told[0]}
 
     loop.run(loss_at, lambda average: evaluate_receipts(average, validation, stage))
+
+
+def embedded(record: JourneyRecord, encoder: PictureEncoder | None) -> JourneyRecord:
+    """The record with its catalogue's vectors."""
+    if record.embeddings is not None or encoder is None:
+        return record
+    with torch.no_grad():
+        vectors: Tensor = encoder(torch.from_numpy(record.pictures))
+    return replace(record, embeddings=vectors.numpy())
 
 
 def evaluate_receipts(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from openaisle.errors import ModelError, Problem
 from openaisle.model.config import NetworkConfig
+from openaisle.training.glance import GlanceStage
 from openaisle.training.receipts import ReceiptStage
 from openaisle.training.vision import VisionStage
 
@@ -19,6 +20,7 @@ class DataPlan:
     scenarios: tuple[str, ...]
     first_seed: int
     frames: int  # rendered single instants for the vision half
+    glances: int  # rendered windows around hands
     journeys: int  # true geometry without rendering
     tracked: int  # rendered and followed by the trained vision half
     corner_share: float = 0.4  # of the stores; the rest are kiosks
@@ -35,6 +37,7 @@ class Recipe:
     network: NetworkConfig
     data: DataPlan
     vision: VisionStage
+    glance: GlanceStage
     receipts: ReceiptStage
     tuning: ReceiptStage  # the receipt decoder on the tracks its own eyes make
     # Training draws ticks near events far more often than they come; log odds that undo it, chosen on validation's

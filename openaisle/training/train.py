@@ -1,7 +1,7 @@
 """A recipe from nothing to weights, stage by stage; every stage resumes where it was cut.
 
-prepare frames and journeys → vision → receipts on true geometry → follow rendered visits with the trained eyes →
-tune the receipts on those tracks → weights.safetensors.
+prepare frames, glances and journeys → vision → glance → receipts on true geometry → follow rendered visits with the
+trained eyes → tune the receipts on those tracks → weights.safetensors.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import torch
 
 from openaisle.model.graphs import Foundation, new_foundation
 from openaisle.training.frames import ShardSpec
+from openaisle.training.glance import train_glance
 from openaisle.training.prepare import prepare, specs
 from openaisle.training.receipts import train_receipts
 from openaisle.training.recipe import DataPlan, Recipe
 from openaisle.training.vision import train_vision
 from openaisle.training.weights import save_weights
 
-TRACKED_SHARE = 0.5  # of the ticks in the tuning stage
+TRACKED_SHARE = 0.2  # of the ticks in the tuning stage: a few tracked visits are soon known by heart
 
 
 def train(recipe: Recipe, folder: Path) -> Foundation:
@@ -30,11 +31,16 @@ def train(recipe: Recipe, folder: Path) -> Foundation:
     data = recipe.data
     frames = prepare("frames", frame_specs(data), folder / "frames", recipe.threads)
     held_frames = prepare("frames", held_out_specs(data, 12, 100), folder / "frames", recipe.threads)
+    glances = prepare("glances", glance_specs(data), folder / "glances", recipe.threads)
+    held_glances = prepare("glances", held_out_specs(data, 12, 500), folder / "glances", recipe.threads)
+    wide = prepare("wide", glance_specs(data), folder / "wide", recipe.threads)
+    held_wide = prepare("wide", held_out_specs(data, 12, 500), folder / "wide", recipe.threads)
     journeys = prepare("journeys", journey_specs(data), folder / "journeys", recipe.threads)
     held_journeys = prepare("journeys", held_out_specs(data, data.held_out, 0), folder / "journeys", recipe.threads)
     runs = folder / "runs"
     train_vision(network.vision, recipe.vision, frames, held_frames, runs)
-    train_receipts(network.receipt, recipe.receipts, journeys, held_journeys, runs)
+    train_glance(network.glance, recipe.glance, glances + wide, held_glances + held_wide, runs)
+    train_receipts(network.receipt, recipe.receipts, journeys, held_journeys, runs, encoder=network.glance.pictures)
     eyes = folder / "eyes.safetensors"
     if not eyes.exists():
         save_weights(network, eyes)
@@ -46,14 +52,14 @@ def train(recipe: Recipe, folder: Path) -> Foundation:
 
 
 def tune(network: Foundation, recipe: Recipe, records: tuple[list[Path], list[Path], list[Path]], runs: Path) -> None:
-    """The receipt decoder on its own eyes' tracks, mixed with a third of the true journeys so that it forgets nothing.
+    """The receipt decoder on its own eyes' tracks, and on many more true journeys with the errors of those tracks.
 
     records: tracked, held out, journeys.
     """
     tracked, held_out, journeys = records
-    some = journeys[::3]
-    times = max(1, round(TRACKED_SHARE / (1 - TRACKED_SHARE) * len(some) / max(1, len(tracked))))
-    train_receipts(network.receipt, recipe.tuning, tracked * times + some, held_out, runs, name="tuning")
+    times = max(1, round(TRACKED_SHARE / (1 - TRACKED_SHARE) * len(journeys) / max(1, len(tracked))))
+    encoder = network.glance.pictures
+    train_receipts(network.receipt, recipe.tuning, tracked * times + journeys, held_out, runs, "tuning", encoder)
     network.receipt.decoder.quiet.fill_(recipe.quiet)
 
 
@@ -61,6 +67,11 @@ def frame_specs(data: DataPlan) -> list[ShardSpec]:
     """Rendered single instants."""
     wanted = specs(data.first_seed, data.frames, data.scenarios, data.corner_share)
     return [replace(spec, every_s=data.every_s) for spec in wanted]
+
+
+def glance_specs(data: DataPlan) -> list[ShardSpec]:
+    """Windows around hands; other stores than the frames."""
+    return specs(data.first_seed + 60_000, data.glances, data.scenarios, data.corner_share)
 
 
 def journey_specs(data: DataPlan) -> list[ShardSpec]:

@@ -19,7 +19,7 @@ from openaisle.training.loop import Loop, LoopConfig, rank
 # points, sure to centimetres, had 40 times the gradient of segmentation, and no hand was found (dev/LOG.md).
 WEIGHTS = (
     ("position", 0.1), ("hands", 1.0), ("segmentation", 4.0), ("depth", 3.0), ("activity", 1.5),
-    ("product_in_hand", 0.6), ("identity", 0.4),
+    ("identity", 0.4),
 )  # fmt: skip
 ROTATE_STEPS = 100
 RESIDENT_SHARDS = 64  # about a gigabyte

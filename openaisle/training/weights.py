@@ -11,8 +11,7 @@ from safetensors.torch import load_file, save_file
 from openaisle.errors import ModelError, Problem
 from openaisle.model.config import config_from_dict
 from openaisle.model.graphs import Foundation, new_foundation
-
-VERSION = 1
+from openaisle.predictor import MODEL_VERSION
 
 
 def save_weights(network: Foundation, path: Path) -> None:
@@ -23,7 +22,9 @@ def save_weights(network: Foundation, path: Path) -> None:
         for key, value in module.state_dict().items()
         if not (name == "memory" and key.startswith("fusion."))
     }
-    save_file(tensors, str(path), metadata={"config": json.dumps(network.config.as_dict()), "version": str(VERSION)})
+    save_file(
+        tensors, str(path), metadata={"config": json.dumps(network.config.as_dict()), "version": str(MODEL_VERSION)}
+    )
 
 
 def load_weights(path: Path) -> Foundation:
@@ -36,6 +37,9 @@ def load_weights(path: Path) -> Foundation:
         raise ModelError(
             [Problem(str(path), "file", f"cannot be read: {error}", "train, or fetch the weights again")]
         ) from error
+    if header.get("version") != str(MODEL_VERSION):
+        told = f"is of version {header.get('version', 'none')}, this code reads {MODEL_VERSION}"
+        raise ModelError([Problem(str(path), "version", told, "train, or fetch the weights again")])
     network = new_foundation(config_from_dict(json.loads(header.get("config", "{}")), str(path)))
     for name, module in network.modules().items():
         own = {key[len(name) + 1 :]: value for key, value in tensors.items() if key.startswith(f"{name}.")}

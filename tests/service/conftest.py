@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a Postgres server."""
     bin_folder = postgres_bin()
     if bin_folder is None:
+        assert "CI" not in os.environ, "no Postgres server is installed; .ci/run should have done so"
         pytest.skip("no Postgres server is installed")
     with postgres_server(bin_folder, tmp_path_factory.mktemp("postgres")) as url:
         yield url

@@ -44,7 +44,7 @@ CLEAR = Noise(
     no_looks=0,
 )  # fmt: skip
 # Losses of the first steps of the tiny network. They change when the computation does: then say so in the commit.
-GOLDEN_RECEIPTS = (2.2680, 0.9286, 2.3366, 1.3806)
+GOLDEN_RECEIPTS = (2.2298, 0.9690, 1.7614, 1.4417)
 GOLDEN_VISION = (24.5822, 20.8817, 18.1363, 17.2021)
 
 
@@ -180,7 +180,7 @@ def test_hands_show_what_they_hold_more_or_less() -> None:
     assert (found == held[:, :, 0])[length > 0].all()
     noised = shown_products(record, held, Noise(), rng)
     found = (noised[:, :, 0].sum(1) @ record.embeddings.T).argmax(-1)
-    assert (found == held[:, 0, 0]).mean() > 0.5
+    assert (found == held[:, 0, 0]).mean() > 0.25  # of eight; hands show little, and training must not promise more
     assert noised[:, :, 1].any()  # an empty hand may seem to show something
     assert not shown_products(replace(record, embeddings=None), held, Noise(), rng).any()
 

@@ -13,7 +13,7 @@ from openaisle.model.config import NetworkConfig
 from openaisle.model.receipt import Choice, EventLogits, Journey, JourneyEncoder, ReceiptDecoder, TickBatch, take_row
 
 # where a lane's fit with its own product stands in its features (tokens/journey.py, lane_features)
-LANE_FIT = slice(100, 104)
+LANE_FIT = slice(100, 106)
 
 
 @dataclass(frozen=True)

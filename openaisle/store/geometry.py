@@ -148,5 +148,8 @@ class Camera:
             determinant = np.where(np.abs(determinant) < 1e-3, 1e-3, determinant)
             error = self.distort(xy) - target
             step = np.stack([d * error[..., 0] - b * error[..., 1], a * error[..., 1] - b * error[..., 0]], axis=-1)
-            xy = xy - np.clip(step / determinant[..., None], -0.5, 0.5)
+            moved = np.clip(step / determinant[..., None], -0.5, 0.5)
+            xy = xy - moved
+            if np.abs(moved).max(initial=0.0) < 1e-12:  # the next step would be its square
+                break
         return xy

@@ -135,12 +135,12 @@ def believed_hands(
 def window_targets(
     snapshot: Snapshot, seen: tuple[Camera, Aim, list[tuple[Person, int]]], drawn: Rendered, rng: np.random.Generator
 ) -> Arrays:
-    """Truth of the windows: hand seen, holds something, product (-1), units, where it all is (half windows, masks)."""
+    """Truth of the windows: hand seen, holds something, product (-1), where it all is (half windows, masks)."""
     camera, aimed, whose = seen
     count = len(whose)
     out: Arrays = {
         "seen": np.zeros(count, bool), "item_seen": np.zeros(count, bool), "holds": np.zeros(count, bool),
-        "product": np.full(count, -1, np.int32), "units": np.zeros(count, np.int8),
+        "product": np.full(count, -1, np.int32),
         "offset": np.zeros((count, 2), np.float32), "keep": np.zeros(count, bool),
         "mask": np.zeros((count, MASK_CELLS, MASK_CELLS, 2), np.uint8),
     }  # fmt: skip
@@ -159,7 +159,6 @@ def window_targets(
         out["seen"][i] = hand_px >= HAND_PIXELS
         out["item_seen"][i] = item_px >= ITEM_PIXELS
         out["holds"][i] = bool(items)
-        out["units"][i] = len(items)
         if item_px >= ITEM_PIXELS:
             out["product"][i] = snapshot.items.product[items[0]]
         out["offset"][i] = (true_px - np.array([u, v])) / half

@@ -103,7 +103,6 @@ def test_a_shard_is_of_one_length_and_its_flags_agree(simulated: Windows) -> Non
     assert item_seen.any()
     assert not (item_seen & ~holds).any()
     assert np.array_equal(simulated["product"] >= 0, item_seen)
-    assert np.array_equal(simulated["units"] > 0, holds)
     assert int(simulated["product"].max()) < len(simulated["pictures"])
     assert len(np.unique(simulated["product"])) > 3  # exchanged: more than the shopper took
 
@@ -150,7 +149,6 @@ def test_offsets_are_projections_of_the_hand_that_was_meant() -> None:
             at = a.centre_px[i] + targets["offset"][i] * a.side_px[i] / 2
             assert at == pytest.approx(camera.project(person.hands_m[side])[0], abs=0.02)
             assert targets["holds"][i] == bool(person.held[side])
-            assert targets["units"][i] == len(person.held[side])
             windows += 1
     assert windows >= 2
 

@@ -1,4 +1,4 @@
-"""A run looks at hands twice: what windows of its pictures say moves the shoppers' hands; without video nobody looks."""
+"""A run looks at hands twice: what windows of its pictures say moves shoppers' hands; without video nobody looks."""
 
 from __future__ import annotations
 

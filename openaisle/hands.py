@@ -1,4 +1,4 @@
-"""Hands after two glances: wide windows around believed hands, then narrow ones, fused over all views into the memory.
+"""Hands of a slot: found in the volume, then looked at once more in windows around them: place, holding, product.
 
 In: the memory, a slot's pictures and backgrounds, a predictor's glance. Out: the memory with hands where the windows
 show them, and with what they hold. Pure, as the pipeline that calls it.
@@ -14,29 +14,20 @@ from numpy.typing import NDArray
 
 from openaisle.predictor import Arrays, Float32, Predictor, floats
 from openaisle.store.geometry import Camera
-from openaisle.tokens.glance import WIDE_M, WINDOW_M, Aim, aim, cut_windows
+from openaisle.tokens.glance import WINDOW_M, Aim, aim, cut_windows
+from openaisle.volume import Picture, find_hands
 
 UInt8 = NDArray[np.uint8]
-# Each glance's window, and how its belief is widened before: what the patches say of a stretched hand is right to
-# 0.2 m, whatever they claim; the first glance is surer than it should be, too (dev/LOG.md).
-GLANCES = ((WIDE_M, 2.0, 0.15), (WINDOW_M, 2.0, 0.04))
+BELIEF_GAIN, BELIEF_FLOOR_M = 2.0, 0.04  # what is believed before the look is surer than it should be (dev/LOG.md)
 VIEW_SHARE = 0.6  # views err together: one that mistakes an elbow for a hand is seldom alone
 TAILS_DOF = 4.0  # a view that contradicts the others counts little
 ROUNDS = 16  # of weighing views anew: after four, one view of three that was 34 cm off still moved a hand by 12 cm
 HELD_FADE = 0.9  # per slot in which no window shows the hand
+MOST_MOVE_M = 0.08  # by a window
 SHOWN = 0.2  # sum of probabilities below which nothing is seen
 MOST_SD_M = 1.0  # what nobody sees for minutes stays finite
 Told = Mapping[str, Float32]
 Covariance = NDArray[np.floating]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One camera's frame of a slot and what the picture looks like without people."""
-
-    camera: Camera
-    rgb: UInt8
-    background: UInt8
 
 
 @dataclass(frozen=True)
@@ -51,37 +42,35 @@ class Rays:
 
 
 def glance(memory: Arrays, pictures: Sequence[Picture], predictor: Predictor) -> Arrays:
-    """The memory [Q rows] after both glances."""
+    """The memory [Q rows] with hands where the pictures show them, and what they hold."""
+    memory = find_hands(memory, pictures, predictor)
     shoppers = len(memory["floor"])
     hands = floats(memory["hands"]).reshape(-1, 3)
     spread: Covariance = floats(memory["hand_variance"]).reshape(-1, 3, 3)
     believed, shown = (hands, spread), np.zeros(len(hands))
     carried: Arrays = {"held": floats(memory["held"]) * HELD_FADE, "product": np.zeros_like(memory["product"])}
-    for window_m, gain, floor_m in GLANCES:
-        seen, told = look(pictures, memory, (hands, spread), window_m, predictor)
-        if not seen:
-            break
+    seen, told = look(pictures, memory, believed, predictor)
+    if seen:
         row = np.concatenate([a.row for _, a in seen])
-        views = rays(seen, row, told, window_m)
-        hands, spread = move(hands, spread * gain + np.eye(3) * floor_m**2, views)
+        views = rays(seen, row, told)
+        hands, spread = move(hands, spread * BELIEF_GAIN + np.eye(3) * BELIEF_FLOOR_M**2, views)
         np.add.at(shown, row, views.weight)
         held, product = carry(row, told, floats(memory["held"]).reshape(-1), memory["product"].shape[-1])
         carried = {"held": held.reshape(shoppers, 2), "product": product.reshape(shoppers, 2, -1)}
-    # what no window shows stays as it was: widened in every slot, it would be lost for good within half a minute
-    hands = np.where(shown[:, None] > SHOWN, hands, believed[0])
-    spread = np.where(shown[:, None, None] > SHOWN, spread, believed[1])
-    return {**memory, **ordered(memory, hands, floats(spread), carried)}
+    # the window around a hidden hand shows the other one, or an elbow: what it says is taken for a correction only
+    near = np.linalg.norm(hands - believed[0], axis=-1) < MOST_MOVE_M
+    hands = np.where(((shown > SHOWN) & near)[:, None], hands, believed[0])
+    return {**memory, **ordered(memory, hands, believed[1], carried)}
 
 
 def look(
     pictures: Sequence[Picture],
     memory: Arrays,
     believed: tuple[Float32, Covariance],
-    window_m: float,
     predictor: Predictor,
 ) -> tuple[list[tuple[Picture, Aim]], dict[str, Float32]]:
     """Pictures that have windows around believed hands, and what a glance says of all of them."""
-    aims = [aim_hands(picture.camera, memory, believed, window_m) for picture in pictures]
+    aims = [aim_hands(picture.camera, memory, believed) for picture in pictures]
     seen = [(picture, a) for picture, a in zip(pictures, aims, strict=True) if len(a.row)]
     if not seen:
         return [], {}
@@ -90,16 +79,16 @@ def look(
     return seen, predictor.glance(now, before, np.concatenate([a.features for _, a in seen]))
 
 
-def aim_hands(camera: Camera, memory: Arrays, believed: tuple[Float32, Covariance], window_m: float) -> Aim:
+def aim_hands(camera: Camera, memory: Arrays, believed: tuple[Float32, Covariance]) -> Aim:
     """A camera's windows around all believed hands (far, near, far, ...)."""
     hands, spread = believed
     body = np.repeat(floats(memory["floor"]), 2, axis=0)
     sd = np.sqrt(np.trace(spread, axis1=-2, axis2=-1) / 3)
     far = np.tile(np.array([1.0, 0.0], dtype=np.float32), len(hands) // 2)
-    return aim(camera, hands, body, np.asarray(sd, dtype=np.float32), far, window_m)
+    return aim(camera, hands, body, np.asarray(sd, dtype=np.float32), far)
 
 
-def rays(seen: Sequence[tuple[Picture, Aim]], row: NDArray[np.int64], told: Told, window_m: float) -> Rays:
+def rays(seen: Sequence[tuple[Picture, Aim]], row: NDArray[np.int64], told: Told) -> Rays:
     """Windows' offsets as rays in the world."""
     origin, direction = [], []
     first = 0
@@ -109,7 +98,7 @@ def rays(seen: Sequence[tuple[Picture, Aim]], row: NDArray[np.int64], told: Told
         at, ray = picture.camera.unproject(a.centre_px + told["offset"][part] * a.side_px[:, None] / 2)
         origin.append(np.broadcast_to(at, ray.shape))
         direction.append(ray)
-    sd = np.maximum(np.exp(told["log_sd"]) * window_m / 2, 0.01)
+    sd = np.maximum(np.exp(told["log_sd"]) * WINDOW_M / 2, 0.01)
     f32 = np.float32
     return Rays(row, np.concatenate(origin).astype(f32), np.concatenate(direction).astype(f32), sd, shows(told))
 

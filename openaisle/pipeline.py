@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.hands import Picture, glance
+from openaisle.hands import glance
 from openaisle.messages import NANOSECONDS, GateEvent, VideoFrame
 from openaisle.predictor import Arrays, Predictor, TickView, VisualTokens, WrittenEvent, floats, visual_tokens
 from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record, update_of
@@ -40,6 +40,7 @@ from openaisle.tokens.rays import RayTable, ray_table
 from openaisle.tokens.scales import HISTORY, RATE_HZ, scale_window
 from openaisle.tokens.tick import Sensed, Tick, Ticker
 from openaisle.tracking import BIRTH_SLOTS, Births, claim_exits, enter, find_unclaimed
+from openaisle.volume import Picture
 
 RECENT_TICKS = 3  # how long the decoder sees what it wrote
 HAND_OVER_M = 1.4  # two people this close may hand something over although no lane is active

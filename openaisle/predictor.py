@@ -16,7 +16,7 @@ from openaisle.tokens.patches import Patches
 from openaisle.tokens.rays import RAY_FEATURES, RayTable
 from openaisle.tokens.scales import ScaleWindow
 
-MODEL_VERSION = 2  # of weights and exported models: files of another version do not fit this code
+MODEL_VERSION = 3  # of weights and exported models: files of another version do not fit this code
 HAND_OVER = KINDS.index("hand_over")
 LOOK_BATCHES = 4  # images are sorted by token count and padded in this many groups
 VOTE_NAMES = (
@@ -96,6 +96,10 @@ class Predictor(Protocol):
         """Memory after one slot and the attention [T, Q + 1] of tokens to shoppers and to nobody."""
         ...
 
+    def heatmaps(self, now: UInt8, before: UInt8, features: Float32) -> Float32:
+        """Windows [W] around bodies → log-probabilities [W, 2, cells + 1] of both hands' places (model/heatmap.py)."""
+        ...
+
     def glance(self, now: UInt8, before: UInt8, features: Float32) -> dict[str, Float32]:
         """Windows [W] around believed hands: GLANCE_NAMES → what each says (model/glance.py)."""
         ...
@@ -129,7 +133,7 @@ def join(parts: list[NDArray[Value]], empty: NDArray[Value]) -> NDArray[Value]:
 
 
 class GraphPredictor(ABC):
-    """A network as five calls (pictures, look, remember, glance, write), whatever runs them; batches and pads."""
+    """A network as six calls (pictures, look, remember, heatmap, glance, write), whatever runs them; batches, pads."""
 
     def __init__(self, name: str, widths: tuple[int, int]) -> None:
         self.name = name
@@ -210,6 +214,10 @@ class GraphPredictor(ABC):
         feed["dt_s"] = np.array(dt_s, dtype=np.float32)
         values = self.call("remember", feed)
         return {**memory, **dict(zip(MEMORY_NAMES, values[:-1], strict=True))}, floats(values[-1])
+
+    def heatmaps(self, now: UInt8, before: UInt8, features: Float32) -> Float32:
+        """Where the hands of windows' owners are."""
+        return floats(self.call("heatmap", {"now": now, "before": before, "features": features})[0])
 
     def glance(self, now: UInt8, before: UInt8, features: Float32) -> dict[str, Float32]:
         """What windows around believed hands say."""

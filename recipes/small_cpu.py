@@ -2,6 +2,7 @@
 
 from openaisle.model.config import NetworkConfig
 from openaisle.training.glance import GlanceStage
+from openaisle.training.heatmap import HeatmapStage
 from openaisle.training.loop import LoopConfig
 from openaisle.training.receipts import ReceiptStage
 from openaisle.training.recipe import DataPlan, Recipe
@@ -18,8 +19,11 @@ def recipe() -> Recipe:
     return Recipe(
         name="small_cpu",
         network=NetworkConfig(),
-        data=DataPlan(SCENARIOS, first_seed=1_000, frames=420, glances=360, journeys=860, tracked=55),
+        data=DataPlan(SCENARIOS, first_seed=1_000, frames=420, bodies=440, glances=360, journeys=860, tracked=55),
         vision=VisionStage(LoopConfig(steps=9_600, evaluate_every=500, log_every=50, clip_norm=5.0)),
+        heatmap=HeatmapStage(
+            LoopConfig(steps=5_000, peak_rate=2e-3, evaluate_every=500, log_every=50, clip_norm=3.0, average=0.995)
+        ),
         glance=GlanceStage(LoopConfig(steps=6_000, evaluate_every=500, log_every=50, clip_norm=5.0)),
         receipts=ReceiptStage(LoopConfig(steps=6_400, evaluate_every=1_000, log_every=100)),
         tuning=ReceiptStage(LoopConfig(steps=3_400, peak_rate=4e-4, warm_up=50, evaluate_every=500), seed=3),

@@ -48,6 +48,10 @@ class Blind:
         """The same memory."""
         return memory, np.zeros((0, 1), dtype=np.float32)
 
+    def heatmaps(self, now: NDArray[np.uint8], before: NDArray[np.uint8], features: Float32) -> Float32:
+        """Nothing."""
+        return np.zeros((0, 2, 1), dtype=np.float32)
+
     def glance(self, now: NDArray[np.uint8], before: NDArray[np.uint8], features: Float32) -> dict[str, Float32]:
         """Nothing."""
         return {}

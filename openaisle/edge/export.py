@@ -1,7 +1,7 @@
-"""Weights to ONNX: the network as five graphs that run without torch (GRAPHS in edge/runtime.py).
+"""Weights to ONNX: the network as six graphs that run without torch (GRAPHS in edge/runtime.py).
 
-Files of a model folder: weights.safetensors, pictures.onnx, look.onnx, remember.onnx, glance.onnx,
-write.onnx, model.json (sizes, version, training record, sha256 of every other file).
+Files of a model folder: weights.safetensors, pictures.onnx, look.onnx, remember.onnx, heatmap.onnx,
+glance.onnx, write.onnx, model.json (sizes, version, training record, sha256 of every other file).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from openaisle.model.graphs import EVENT_NAMES, VOTE_NAMES, Foundation, flat, graphs_of
 from openaisle.model.memory import memory_names, new_memory, votes_from_tokens
 from openaisle.predictor import GLANCE_NAMES, MODEL_VERSION
+from openaisle.tokens.body import BODY_FEATURES, BODY_PX
 from openaisle.tokens.glance import WINDOW_FEATURES, WINDOW_PX
 from openaisle.tokens.journey import (
     BASKET_FEATURES,
@@ -42,6 +43,7 @@ def export(network: Foundation, folder: Path, record: dict[str, str | float]) ->
         _export_pictures(network, folder)
         _export_look(network, folder)
         _export_remember(network, folder)
+        _export_heatmap(network, folder)
         _export_glance(network, folder)
         _export_write(network, folder)
     files = sorted(path for path in folder.iterdir() if path.suffix in (".onnx", ".safetensors"))
@@ -113,6 +115,14 @@ def _export_remember(network: Foundation, folder: Path) -> None:
         f"after_{name}": {0: "q"} for name in memory_names()
     }
     _save(graphs_of(network)["remember"], inputs, folder / "remember.onnx", (names, outputs), axes)
+
+
+def _export_heatmap(network: Foundation, folder: Path) -> None:
+    windows = torch.zeros(3, BODY_PX, BODY_PX, 3, dtype=torch.uint8)
+    names = ("now", "before", "features")
+    axes = {name: {0: "w"} for name in (*names, "heat")}
+    inputs = [windows, windows, torch.randn(3, BODY_FEATURES)]
+    _save(graphs_of(network)["heatmap"], inputs, folder / "heatmap.onnx", (names, ["heat"]), axes)
 
 
 def _export_glance(network: Foundation, folder: Path) -> None:

@@ -43,6 +43,10 @@ class RulePredictor:
         """As the eyes do."""
         return self.eyes.remember(votes, memory, dt_s)
 
+    def heatmaps(self, now: NDArray[np.uint8], before: NDArray[np.uint8], features: Float32) -> Float32:
+        """As the eyes say."""
+        return self.eyes.heatmaps(now, before, features)
+
     def glance(self, now: NDArray[np.uint8], before: NDArray[np.uint8], features: Float32) -> dict[str, Float32]:
         """As the eyes do."""
         return self.eyes.glance(now, before, features)

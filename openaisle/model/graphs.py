@@ -1,4 +1,4 @@
-"""The whole network as the five calls that the pipeline makes: pictures, look, remember, glance, write.
+"""The whole network as the six calls that the pipeline makes: pictures, look, remember, heatmap, glance, write.
 
 Each is a module of plain tensors in and out, so that PyTorch and its ONNX export are the same call.
 """
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from openaisle.model.config import NetworkConfig
 from openaisle.model.glance import GlanceNetwork
+from openaisle.model.heatmap import HeatmapNetwork, HeatmapOutputs
 from openaisle.model.memory import Memory, ShopperMemory, Votes, memory_names, votes_from_tokens
 from openaisle.model.network import VisionNetwork
 from openaisle.model.receipt import Choice, EventLogits, TickBatch
@@ -32,6 +33,7 @@ class Foundation:
     config: NetworkConfig
     vision: VisionNetwork
     memory: ShopperMemory
+    heatmap: HeatmapNetwork
     glance: GlanceNetwork
     receipt: ReceiptNetwork
 
@@ -40,6 +42,7 @@ class Foundation:
         return {
             "vision": self.vision,
             "memory": self.memory,
+            "heatmap": self.heatmap,
             "glance": self.glance,
             "receipt": self.receipt,
         }
@@ -48,7 +51,9 @@ class Foundation:
 def new_foundation(config: NetworkConfig) -> Foundation:
     """A fresh network."""
     vision = VisionNetwork(config)
-    return Foundation(config, vision, ShopperMemory(vision), GlanceNetwork(config), ReceiptNetwork(config))
+    return Foundation(
+        config, vision, ShopperMemory(vision), HeatmapNetwork(), GlanceNetwork(config), ReceiptNetwork(config)
+    )
 
 
 class PicturesGraph(nn.Module):
@@ -115,6 +120,19 @@ class RememberGraph(nn.Module):
         return (*(getattr(after, name) for name in memory_names()), attention)
 
 
+class HeatmapGraph(nn.Module):
+    """Windows around bodies → where their hands are."""
+
+    def __init__(self, network: Foundation) -> None:
+        super().__init__()
+        self.heatmap = network.heatmap
+
+    def forward(self, now: Tensor, before: Tensor, features: Tensor) -> Tensor:
+        """[W, 80, 80, 3] twice and [W, BODY_FEATURES] → log-probabilities [W, 2, 1601]."""
+        out: HeatmapOutputs = self.heatmap(now, before, features)
+        return out.heat.log_softmax(-1)
+
+
 class GlanceGraph(nn.Module):
     """Windows around believed hands → what they say."""
 
@@ -166,11 +184,12 @@ def confidence(logits: EventLogits, choice: Choice) -> Tensor:
 
 
 def graphs_of(network: Foundation) -> dict[str, nn.Module]:
-    """The five calls by name, in evaluation mode."""
+    """The six calls by name, in evaluation mode."""
     made = {
         "pictures": PicturesGraph(network),
         "look": LookGraph(network),
         "remember": RememberGraph(network),
+        "heatmap": HeatmapGraph(network),
         "glance": GlanceGraph(network),
         "write": WriteGraph(network),
     }

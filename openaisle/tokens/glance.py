@@ -17,7 +17,6 @@ from openaisle.store.geometry import Camera
 
 WINDOW_PX = 32
 WINDOW_M = 0.64  # side: hands are believed to within 0.3 m
-WIDE_M = 1.1  # side of a first glance, where the patches alone have placed the hand
 WINDOW_FEATURES = 11
 CHEST_M = 1.25  # height of the point that tells where the hand's own body is
 MAX_SIDE_PX, MIN_SIDE_PX = 260.0, 12.0
@@ -35,13 +34,11 @@ class Aim:
     features: Float32  # [W, WINDOW_FEATURES] nothing that tells one camera or place from another
 
 
-def aim(
-    camera: Camera, hand_m: Float32, body_m: Float32, sd_m: Float32, far: Float32, window_m: float = WINDOW_M
-) -> Aim:
+def aim(camera: Camera, hand_m: Float32, body_m: Float32, sd_m: Float32, far: Float32) -> Aim:
     """Windows of one camera: believed hands [K, 3], their bodies' floor points [K, 2], deviations [K], far hand [K]."""
     chest = np.concatenate([body_m, np.full((len(body_m), 1), CHEST_M)], axis=1)
     (pixel, depth), (body, body_depth) = camera.project(hand_m), camera.project(chest)
-    side = np.clip(window_m * camera.fx_px / np.maximum(depth, 0.3), MIN_SIDE_PX, MAX_SIDE_PX)
+    side = np.clip(WINDOW_M * camera.fx_px / np.maximum(depth, 0.3), MIN_SIDE_PX, MAX_SIDE_PX)
     row = np.flatnonzero(camera.sees(hand_m) & (depth > 0.3))
     away = np.where((body_depth > 0.2)[:, None], (body - pixel) / side[:, None], 0.0).clip(-3, 3)
     ray = hand_m - camera.world_from_camera[:3, 3]

@@ -15,6 +15,7 @@ INPUTS = {
     "pictures": ("pictures",),
     "look": ("pixels", "background", "rays", "cells", "mask", "anchor", "frame"),
     "remember": (*VOTE_NAMES, "view", *(f"memory_{name}" for name in memory_names()), "dt_s"),
+    "heatmap": ("now", "before", "features"),
     "glance": ("now", "before", "features"),
     "write": TICK_INPUTS,
 }

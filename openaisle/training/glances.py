@@ -20,12 +20,11 @@ from openaisle.sim.stores import open_store
 from openaisle.sim.world import ITEM_ID, PERSON_ID, PERSON_STRIDE, Part, Person, Snapshot
 from openaisle.store.geometry import Camera
 from openaisle.tokens.catalogue import picture_stack
-from openaisle.tokens.glance import WIDE_M, WINDOW_M, Aim, aim, cut_windows
+from openaisle.tokens.glance import Aim, aim, cut_windows
 from openaisle.training.frames import REACH_M, Compression, ShardSpec, hand_order, person_reach, stillness
 
 BUSY_S, IDLE_S = 0.45, 6.0  # mean time between instants with and without a hand that holds or reaches
-# Deviation of a believed hand along each axis: median and most, before the second and before the first glance.
-BELIEF_M, BELIEF_MOST_M = (0.06, 0.10), (0.22, 0.35)
+BELIEF_M, BELIEF_MOST_M = 0.06, 0.22  # deviation of a believed hand along each axis: median and most
 HAND_PIXELS, ITEM_PIXELS = 3, 4  # to be seen at all
 MASK_CELLS = 16
 EXCHANGED_SHARE = 0.7  # of the instants: other products in the hands than the shoppers chose, so that all are seen
@@ -33,7 +32,7 @@ UNSEEN_SHARE = 0.4  # of the windows that show neither hand nor item that are ke
 Arrays = dict[str, NDArray[np.generic]]
 
 
-def make_glances(spec: ShardSpec, path: Path, *, wide: bool = False) -> int:
+def make_glances(spec: ShardSpec, path: Path) -> int:
     """Simulate, render and write one shard of windows (npz, atomically); returns their number."""
     store = open_store(spec.store, spec.seed)
     simulation = Simulation(store, load_scenario(spec.scenario), spec.seed)
@@ -50,9 +49,9 @@ def make_glances(spec: ShardSpec, path: Path, *, wide: bool = False) -> int:
         empty = replace(snapshot, people=(), items=items, time_ns=snapshot.time_ns - 7_000_000_000)
         look = stillness(items)
         for index, camera in enumerate(store.cameras):
-            believed, whose = believed_hands(snapshot.people, rng, wide=wide)
+            believed, whose = believed_hands(snapshot.people, rng)
             hand, body, sd, far = believed
-            aimed = aim(camera, hand, body, sd, far, WIDE_M if wide else WINDOW_M)
+            aimed = aim(camera, hand, body, sd, far)
             if not len(aimed.row):
                 continue
             if index not in empties or empties[index][0] != look:
@@ -118,13 +117,13 @@ def exchanged(snapshot: Snapshot, rng: np.random.Generator) -> Snapshot:
 
 
 def believed_hands(
-    people: tuple[Person, ...], rng: np.random.Generator, *, wide: bool
+    people: tuple[Person, ...], rng: np.random.Generator
 ) -> tuple[tuple[NDArray[np.float32], ...], list[tuple[Person, int]]]:
     """Arguments of `aim` for all hands as a tracker would believe them, and whose hand (person, side) each is."""
     whose = [(person, side) for person in people for side in hand_order(person)]
     truth = np.array([person.hands_m[side] for person, side in whose], dtype=np.float32).reshape(-1, 3)
     body = np.array([person.floor_m[:2] for person, _ in whose], dtype=np.float32).reshape(-1, 2)
-    sd = (BELIEF_M[wide] * np.exp(rng.normal(0, 0.7, len(whose)))).clip(0.01, BELIEF_MOST_M[wide])
+    sd = (BELIEF_M * np.exp(rng.normal(0, 0.7, len(whose)))).clip(0.01, BELIEF_MOST_M)
     hand = truth + rng.normal(0, 1, truth.shape) * sd[:, None]
     told = sd * np.exp(rng.normal(0, 0.3, len(whose)))
     far = np.array([place == 0 for _ in people for place in range(2)], dtype=np.float32)

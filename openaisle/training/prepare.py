@@ -1,4 +1,4 @@
-"""Training data, made in parallel and resumably: frame and glance shards and journey records under a folder."""
+"""Training data, made in parallel and resumably: shards of frames and windows and journey records under a folder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from openaisle.training.bodies import make_bodies
 from openaisle.training.closed_loop import tracked_record
 from openaisle.training.eyes import TorchPredictor
 from openaisle.training.frames import ShardSpec, make_shard
@@ -35,8 +36,10 @@ def _run(job: Job) -> str:
         return path.name
     if kind == "frames":
         make_shard(spec, path)
-    elif kind in ("glances", "wide"):
-        make_glances(spec, path, wide=kind == "wide")
+    elif kind == "glances":
+        make_glances(spec, path)
+    elif kind == "bodies":
+        make_bodies(spec, path)
     elif kind == "journeys":
         save_record(make_record(spec), path)
     else:
@@ -48,7 +51,7 @@ def _run(job: Job) -> str:
 def prepare(kind: str, wanted: Iterable[ShardSpec], folder: Path, workers: int, eyes: Path | None = None) -> list[Path]:
     """Make all missing files of a kind; returns those that exist, in order.
 
-    Kinds: "frames", "glances", "journeys", and "tracked", which are made with the weights `eyes`.
+    Kinds: "frames", "bodies", "glances", "journeys", and "tracked", which are made with the weights `eyes`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(kind, spec, folder / f"{kind}-{spec.seed:06d}.npz", eyes) for spec in wanted]

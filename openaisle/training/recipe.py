@@ -9,6 +9,7 @@ from pathlib import Path
 from openaisle.errors import ModelError, Problem
 from openaisle.model.config import NetworkConfig
 from openaisle.training.glance import GlanceStage
+from openaisle.training.heatmap import HeatmapStage
 from openaisle.training.receipts import ReceiptStage
 from openaisle.training.vision import VisionStage
 
@@ -20,6 +21,7 @@ class DataPlan:
     scenarios: tuple[str, ...]
     first_seed: int
     frames: int  # rendered single instants for the vision half
+    bodies: int  # rendered windows around bodies
     glances: int  # rendered windows around hands
     journeys: int  # true geometry without rendering
     tracked: int  # rendered and followed by the trained vision half
@@ -37,6 +39,7 @@ class Recipe:
     network: NetworkConfig
     data: DataPlan
     vision: VisionStage
+    heatmap: HeatmapStage
     glance: GlanceStage
     receipts: ReceiptStage
     tuning: ReceiptStage  # the receipt decoder on the tracks its own eyes make

@@ -1,7 +1,7 @@
 """A recipe from nothing to weights, stage by stage; every stage resumes where it was cut.
 
-prepare frames, glances and journeys → vision → glance → receipts on true geometry → follow rendered visits with the
-trained eyes → tune the receipts on those tracks → weights.safetensors.
+prepare frames, windows and journeys → vision → hand heat maps → glance → receipts on true geometry → follow rendered
+visits with the trained eyes → tune the receipts on those tracks → weights.safetensors.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from openaisle.model.graphs import Foundation, new_foundation
 from openaisle.training.frames import ShardSpec
 from openaisle.training.glance import train_glance
+from openaisle.training.heatmap import train_heatmap
 from openaisle.training.prepare import prepare, specs
 from openaisle.training.receipts import train_receipts
 from openaisle.training.recipe import DataPlan, Recipe
@@ -33,13 +34,14 @@ def train(recipe: Recipe, folder: Path) -> Foundation:
     held_frames = prepare("frames", held_out_specs(data, 12, 100), folder / "frames", recipe.threads)
     glances = prepare("glances", glance_specs(data), folder / "glances", recipe.threads)
     held_glances = prepare("glances", held_out_specs(data, 12, 500), folder / "glances", recipe.threads)
-    wide = prepare("wide", glance_specs(data), folder / "wide", recipe.threads)
-    held_wide = prepare("wide", held_out_specs(data, 12, 500), folder / "wide", recipe.threads)
+    bodies = prepare("bodies", body_specs(data), folder / "bodies", recipe.threads)
+    held_bodies = prepare("bodies", held_out_specs(data, 12, 700), folder / "bodies", recipe.threads)
     journeys = prepare("journeys", journey_specs(data), folder / "journeys", recipe.threads)
     held_journeys = prepare("journeys", held_out_specs(data, data.held_out, 0), folder / "journeys", recipe.threads)
     runs = folder / "runs"
     train_vision(network.vision, recipe.vision, frames, held_frames, runs)
-    train_glance(network.glance, recipe.glance, glances + wide, held_glances + held_wide, runs)
+    train_heatmap(network.heatmap, recipe.heatmap, bodies, held_bodies, runs)
+    train_glance(network.glance, recipe.glance, glances, held_glances, runs)
     train_receipts(network.receipt, recipe.receipts, journeys, held_journeys, runs, encoder=network.glance.pictures)
     eyes = folder / "eyes.safetensors"
     if not eyes.exists():
@@ -72,6 +74,11 @@ def frame_specs(data: DataPlan) -> list[ShardSpec]:
 def glance_specs(data: DataPlan) -> list[ShardSpec]:
     """Windows around hands; other stores than the frames."""
     return specs(data.first_seed + 60_000, data.glances, data.scenarios, data.corner_share)
+
+
+def body_specs(data: DataPlan) -> list[ShardSpec]:
+    """Windows around bodies; other stores again."""
+    return specs(data.first_seed + 80_000, data.bodies, data.scenarios, data.corner_share)
 
 
 def journey_specs(data: DataPlan) -> list[ShardSpec]:

@@ -1,4 +1,4 @@
-"""PyTorch and ONNX Runtime are the same network: votes, memory, glances and events agree for many sizes."""
+"""PyTorch and ONNX Runtime are the same network: votes, memory, heat maps, glances and events agree for many sizes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from openaisle.edge.runtime import GRAPHS, WEIGHTS, OnnxPredictor
 from openaisle.messages import VideoFrame
 from openaisle.pipeline import StepResult, run
 from openaisle.predictor import GLANCE_NAMES, Arrays, TickView, VisualTokens, WrittenEvent
+from openaisle.tokens.body import BODY_CELLS, BODY_FEATURES, BODY_PX
 from openaisle.tokens.glance import WINDOW_FEATURES, WINDOW_PX
 from openaisle.tokens.journey import FRAMES, lane_table
 from openaisle.tokens.rays import RAY_FEATURES
@@ -104,6 +105,17 @@ def test_memory_agrees_over_several_slots(pair: Pair, people: int) -> None:
     after = both(pair, follow)
     assert after["attention"].shape == (15, people + 1)
     assert after["hands"].shape == (people, 2, 3)
+
+
+@pytest.mark.parametrize("windows", [1, 2, 11])
+def test_heat_maps_agree(pair: Pair, windows: int) -> None:
+    rng = np.random.Generator(np.random.PCG64(6))
+    pictures = rng.integers(0, 256, (2, windows, BODY_PX, BODY_PX, 3), dtype=np.uint8)
+    features = rng.normal(size=(windows, BODY_FEATURES)).astype(np.float32)
+    heat = both(pair, lambda predictor: {"heat": predictor.heatmaps(pictures[0], pictures[1], features)})["heat"]
+    assert heat.shape == (windows, 2, BODY_CELLS**2 + 1)
+    assert np.exp(heat).sum(-1) == pytest.approx(np.ones((windows, 2)), abs=1e-4)
+    assert np.ptp(heat, axis=-1).min() > 0.01  # there is something to agree on
 
 
 @pytest.mark.parametrize("windows", [1, 2, 11])

@@ -19,6 +19,7 @@ from openaisle.predictor import (
     vote_shapes,
 )
 from openaisle.store.store import Store
+from openaisle.tokens.body import BODY_CELLS
 from openaisle.tokens.journey import KINDS
 from openaisle.tokens.tick import Sensed
 from tests.tokens.corner import HEIGHT_PX, LANES, WIDTH_PX, E
@@ -66,6 +67,10 @@ class Scripted(GraphPredictor):
         attention[:, 0] = 1.0
         mass = np.full(people, tokens, np.float32)
         return {**memory, "mass": mass}, attention
+
+    def heatmaps(self, now: UInt8, before: UInt8, features: Float32) -> Float32:
+        """Every place is as likely as any other."""
+        return np.full((len(now), 2, BODY_CELLS**2 + 1), -np.log(BODY_CELLS**2 + 1), dtype=np.float32)
 
     def glance(self, now: UInt8, before: UInt8, features: Float32) -> dict[str, Float32]:
         """No window shows anything."""

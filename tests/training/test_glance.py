@@ -137,7 +137,7 @@ def test_offsets_are_projections_of_the_hand_that_was_meant() -> None:
     renderer = Renderer(store, simulation.items.product, seed=SEED)
     windows = 0
     for index, camera in enumerate(store.cameras):
-        believed, whose = believed_hands(snapshot.people, rng, wide=False)
+        believed, whose = believed_hands(snapshot.people, rng)
         hand, body, sd, far = believed
         a = aim(camera, hand, body, sd, far)
         seen = (camera, a, [whose[r] for r in a.row])

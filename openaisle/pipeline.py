@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.hands import glance
+from openaisle.identity import Identities, confirm, known_looks
 from openaisle.messages import NANOSECONDS, GateEvent, VideoFrame
 from openaisle.predictor import Arrays, Predictor, TickView, VisualTokens, WrittenEvent, floats, visual_tokens
 from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record, update_of
@@ -106,6 +107,7 @@ class State:
     lying: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)  # (lane, product) → units, tick
     recent: tuple[Written, ...] = ()
     births: Births = field(default_factory=Births)
+    identities: Identities = field(default_factory=Identities)
     finished: Mapping[str, int] = field(default_factory=dict)  # visit → when its receipt became final
     entered: int = 0
 
@@ -171,8 +173,10 @@ def follow(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> Stat
         state = arrive(state, coming, predictor, setup)
         if len(state.shoppers) and len(slots[slot].camera):
             memory, attention = predictor.remember(votes[slot], state.memory, 1.0 / FRAME_HZ)
+            numbers = [shopper.number for shopper in state.shoppers]
+            identities, memory = confirm(state.identities, numbers, memory, votes[slot], attention)
             memory = glance(memory, pictures(state.gates, tick.frames[slot], setup), predictor)
-            state = replace(state, memory=memory)
+            state = replace(state, memory=memory, identities=identities)
         else:
             attention = np.ones((len(slots[slot].camera), 1), dtype=np.float32)
         state = find_lost(state, votes[slot], attention, tick, predictor, setup)
@@ -258,7 +262,8 @@ def add_shopper(state: State, floor_m: Float32, visit: str, time_ns: int, predic
 
 def find_lost(state: State, votes: Arrays, attention: Float32, tick: Tick, predictor: Predictor, setup: Setup) -> State:
     """People whom no query claims: a lost query moves there, or (in a store without gate messages) a visit begins."""
-    births, found = find_unclaimed(state.births, votes, attention, state.memory, setup.store)
+    looks = known_looks(state.identities, [shopper.number for shopper in state.shoppers], state.memory)
+    births, found = find_unclaimed(state.births, votes, attention, state.memory, looks)
     if not births.gates_speak and any(event.kind == "entry" for event in tick.gates):
         births = replace(births, gates_speak=True)
     state = replace(state, births=births)
@@ -270,6 +275,7 @@ def find_lost(state: State, votes: Arrays, attention: Float32, tick: Tick, predi
         for name in ("floor", "floor_variance", "velocity", "hands", "hand_variance", "head"):
             memory[name] = memory[name].copy()
             memory[name][found.query] = fresh[name][0]
+        memory["appearance"] = looks
         return replace(state, memory=memory)
     if not births.gates_speak and found.slots >= BIRTH_SLOTS:
         return add_shopper(state, found.floor_m, "", tick.time_ns, predictor)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from openaisle.identity import distances
 from openaisle.messages import NANOSECONDS, GateEvent
 from openaisle.predictor import Arrays, floats
 from openaisle.store.store import Store
@@ -19,6 +20,7 @@ UNCLAIMED_MASS = 5.0  # tokens of a person that nobody claims
 UNCLAIMED_SLOTS = 4  # for so many slots in a row
 BIRTH_SLOTS = 15  # without a gate's word somebody must be unclaimed for so long to be a new visit
 LOST_MASS = 0.7  # a query with fewer tokens is lost
+SHARED_M = 0.3  # of two queries so near one another one may have slipped into the other's body
 Float32 = NDArray[np.float32]
 
 
@@ -29,7 +31,7 @@ class Births:
     gates_speak: bool = False  # this store's gates send messages
     slots: int = 0  # for how many slots somebody has been unclaimed
     floor_m: tuple[float, float] = (0.0, 0.0)
-    lost: tuple[int, ...] = ()  # slots each query has been lost for
+    lost: tuple[int, ...] = ()  # slots each query has been lost for, or has shared a body
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,17 @@ def claim_exits(
 
 
 def find_unclaimed(
-    births: Births, votes: Arrays, attention: Float32, memory: Arrays, store: Store
+    births: Births, votes: Arrays, attention: Float32, memory: Arrays, known_looks: Float32
 ) -> tuple[Births, Found | None]:
-    """Watch tokens that belong to a person but to no query; after some slots, say where and which query is lost."""
+    """Watch tokens that belong to a person but to no query; after some slots, say where and which query is lost.
+
+    Lost are queries without tokens and, as there is a body that nobody has, those that share one. known_looks [Q, A].
+    """
     mass = floats(memory["mass"])
     before = births.lost if len(births.lost) == len(mass) else (0,) * len(mass)
-    lost = tuple(n + 1 if m < LOST_MASS else 0 for n, m in zip(before, mass.tolist(), strict=True))
+    shared = distances(floats(memory["floor"])).min(1, initial=np.inf) < SHARED_M
+    astray = (mass < LOST_MASS) | shared
+    lost = tuple(n + 1 if a else 0 for n, a in zip(before, astray.tolist(), strict=True))
     births = replace(births, lost=lost)
     weight = floats(votes["person"]) * attention[:, -1]
     if weight.sum() < UNCLAIMED_MASS:
@@ -102,7 +109,7 @@ def find_unclaimed(
         return births, None
     missing = [i for i, n in enumerate(lost) if n >= UNCLAIMED_SLOTS]
     wanted = (near[:, None] * looks).sum(0)
-    alike = floats(memory["appearance"]) @ wanted
+    alike = known_looks @ wanted
     best = max(missing, key=lambda i: float(alike[i]), default=-1)
     found = Found(seed.astype(np.float32), best, births.slots)
     return (replace(births, slots=0) if best >= 0 or births.slots >= BIRTH_SLOTS else births), found

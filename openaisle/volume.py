@@ -24,11 +24,11 @@ STEP_M = 0.05  # between points on a ray
 RADIUS_M, LOW_M, HIGH_M = 1.0, 0.02, 2.15  # where hands can be around a body's axis
 ARM_M, SHOULDER_M = 1.1, 1.3  # no farther from a shoulder that may lean forward
 SURE = 0.85  # of a view: the rest says nothing
-VIEW_SHARE = 0.7  # views err together
+VIEW_SHARE = 0.6  # views err together
 OUTSIDE = 0.1  # share of hands outside a window by chance
 VOLUME_M3 = 4.0
 BELIEF = ((0.25, 0.12), (0.35, 0.35))  # weight and deviation of where the memory believes a hand
-APART_M, APART_COST = 0.2, 10.0  # two hands in one place: once in twenty instants
+APART_M, APART_COST = 0.2, 20.0  # two hands are in one place once in twenty instants
 ORDER_M = 0.05  # the far hand reaches as far as the near one, give or take
 FINALISTS, BOX_M = 80, 0.08
 FINE_M = np.stack(np.meshgrid(*[np.arange(-0.12, 0.121, 0.03)] * 3), axis=-1).reshape(-1, 3).astype(np.float32)

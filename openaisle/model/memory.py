@@ -19,6 +19,7 @@ from openaisle.model.gaussians import Fusion, inverse
 from openaisle.model.network import VisionNetwork, to_world
 from openaisle.model.trunk import Gaussian, PatchOutputs
 
+UNLIKE = 0.5  # cosine of two strangers' looks
 NOBODY_LOG_DENSITY = -2.5  # a vote fits nobody this well: about one person in 12 m²
 
 
@@ -116,7 +117,8 @@ class ShopperMemory(nn.Module):
         far = (error[..., None, :] @ information @ error[..., :, None])[..., 0, 0]
         det = (spread[..., 0, 0] * spread[..., 1, 1] - spread[..., 0, 1] ** 2).clamp_min(1e-9)
         fit = -3.0 * torch.log1p(far / 4.0) - 0.5 * det.log()
-        alike = votes.appearance @ memory.appearance.T
+        # against what any two people have in common: a query that knows its looks must not gain by knowing them
+        alike = votes.appearance @ memory.appearance.T - UNLIKE * memory.appearance.norm(dim=-1)
         scores = fit + self.looks * alike
         nobody = torch.zeros_like(scores[:, :1]) + self.nobody  # not expand(len(..)): that would be baked into ONNX
         return torch.cat([scores, nobody], dim=1).softmax(-1)

@@ -57,7 +57,7 @@ def test_hands_are_found_however_far_from_where_they_were_believed(away: float) 
     after = find_hands(memory_at(TRUE + away * FAR_OFF), pictures([0, 1, 2]), Mapper())
     assert error_m(after).max() < 0.035
     spread = np.sqrt(np.trace(floats(after["hand_variance"]), axis1=-2, axis2=-1) / 3)
-    assert spread.max() < 0.1
+    assert spread.max() < 0.14
 
 
 def test_two_views_are_enough_and_one_is_told_to_be_unsure() -> None:

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.hands import glance
-from openaisle.identity import Identities, confirm, known_looks
+from openaisle.identity import Identities, confirm, distances, known_looks
 from openaisle.messages import NANOSECONDS, GateEvent, VideoFrame
 from openaisle.predictor import Arrays, Predictor, TickView, VisualTokens, WrittenEvent, floats, visual_tokens
 from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record, update_of
 from openaisle.receipts.events import Evidence, LedgerEvent
 from openaisle.receipts.ledger import Ledger, fold, renamed
 from openaisle.receipts.pricing import Receipt, local_day, price
+from openaisle.settle import Goods, Settled, goods_of, settle
 from openaisle.store.store import Store
 from openaisle.tokens.catalogue import picture_stack
 from openaisle.tokens.journey import (
@@ -59,6 +60,7 @@ class Setup:
     rays: tuple[RayTable, ...]
     camera_index: Mapping[str, int]
     embeddings: Float32
+    goods: Goods
     video: bool = True
     scales: bool = True
 
@@ -108,6 +110,7 @@ class State:
     recent: tuple[Written, ...] = ()
     births: Births = field(default_factory=Births)
     identities: Identities = field(default_factory=Identities)
+    settled: Settled = field(default_factory=Settled)
     finished: Mapping[str, int] = field(default_factory=dict)  # visit → when its receipt became final
     entered: int = 0
 
@@ -140,7 +143,9 @@ def set_up(store: Store, predictor: Predictor, *, video: bool = True, scales: bo
     rays = tuple(ray_table(camera) for camera in store.cameras)
     names = {camera.id: i for i, camera in enumerate(store.cameras)}
     embeddings = predictor.embed_catalogue(picture_stack(store))
-    setup = Setup(store, table if scales else without_scales(table), rays, names, embeddings, video, scales)
+    setup = Setup(
+        store, table if scales else without_scales(table), rays, names, embeddings, goods_of(store), video, scales
+    )
     rows = np.full((len(store.spec.scales) if scales else 0, HISTORY), np.nan, dtype=np.float32)
     nobody = predictor.place(np.zeros((0, 2), dtype=np.float32), 0.4)
     return setup, State(tuple(GateState() for _ in rays), nobody, grams=rows)
@@ -153,8 +158,10 @@ def step(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[
     state = follow(state, tick, predictor, setup)
     named = updates_since(state, known, tick, setup)
     events, state = write(state, tick, predictor, setup)
+    before = len(state.ledger.events)
     state, updates = charge(state, tick, events, setup)
-    return finish(state, tick), (*named, *updates)
+    state, corrected = correct(state, tick, before, setup)
+    return finish(state, tick), (*named, *updates, *corrected)
 
 
 def roll(grams: Float32, tick: Tick) -> Float32:
@@ -349,18 +356,12 @@ def write(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple
     )
     window = scale_window(state.grams)
     features = tick_features(setup.table, window, tracks, candidates(state, tick, setup), told, setup.embeddings)
-    if not len(features.lane) and not close_together(tracks):
+    near = distances(tracks.floor_m[:, -1]).min(initial=np.inf) < HAND_OVER_M
+    if not len(features.lane) and not near:
         return [], replace(state, recent=recent)
     events = predictor.write(TickView(setup.table, window, tracks, features))
     written = tuple(Written(tick.index, event, state.shoppers[event.shopper].number) for event in events)
     return events, replace(state, recent=(*recent, *written), lying=lie(state.lying, events, tick, setup))
-
-
-def close_together(tracks: TrackWindow) -> bool:
-    """Whether any two people could hand something over."""
-    floor = tracks.floor_m[:, -1]
-    gap = np.linalg.norm(floor[:, None] - floor[None], axis=-1) + np.eye(len(floor)) * 1e3
-    return bool(len(floor) > 1 and gap.min() < HAND_OVER_M)
 
 
 def lie(
@@ -383,9 +384,20 @@ def charge(
     state: State, tick: Tick, events: list[WrittenEvent], setup: Setup
 ) -> tuple[State, tuple[ReceiptUpdate, ...]]:
     """Events into the ledger; updates for every visit they touch."""
+    return book(state, tick, [ledger_event(state, tick, numbered, setup) for numbered in enumerate(events)], setup)
+
+
+def correct(state: State, tick: Tick, known: int, setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
+    """What the settled scales say of the ledger's entries, of which the first `known` are not new."""
+    settled, entries = settle(state.settled, state.ledger.events[known:], state.grams, setup.goods)
+    counted = [e for e in entries if state.ledger.counts(state.ledger.event(e.supersedes))]
+    return book(replace(state, settled=settled), tick, counted, setup)
+
+
+def book(state: State, tick: Tick, entries: list[LedgerEvent], setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
+    """Entries into the ledger; updates for every visit they touch."""
     updates: list[ReceiptUpdate] = []
-    for i, event in enumerate(events):
-        entry = ledger_event(state, tick, (i, event), setup)
+    for entry in entries:
         state = replace(state, ledger=state.ledger.append(entry))
         for visit in sorted(entry.visits()):  # a set's order differs between processes
             receipt = charged(state, visit, tick.time_ns, setup.store)
@@ -411,9 +423,7 @@ def ledger_event(state: State, tick: Tick, numbered: tuple[int, WrittenEvent], s
     i, event = numbered
     lane = setup.store.lanes[event.lane] if event.lane >= 0 else None
     at = lane.front_m if lane else np.append(state.memory["floor"][event.shopper], 1.0)
-    seen = [
-        camera.id for camera in setup.store.cameras if in_view(camera.project(at), (camera.width_px, camera.height_px))
-    ]
+    seen = [camera.id for camera in setup.store.cameras if camera.sees(at)]
     scales = (setup.store.spec.scales[lane.scale].id,) if lane and lane.scale >= 0 and setup.scales else ()
     name = lane.id if lane else ""
     evidence = Evidence(tuple(seen), scales, tick.time_ns, tick.time_ns + NANOSECONDS, name)
@@ -425,12 +435,6 @@ def ledger_event(state: State, tick: Tick, numbered: tuple[int, WrittenEvent], s
         state.shoppers[event.shopper].visit, setup.store.products[event.product].gtin, event.quantity, event.confidence,
         lane=name, to_visit=to, evidence=evidence,
     )  # fmt: skip
-
-
-def in_view(projected: tuple[NDArray[np.float64], NDArray[np.float64]], size_px: tuple[int, int]) -> bool:
-    """Whether a projected point lies in the picture."""
-    (u, v), depth = projected
-    return bool(depth > 0 and 0 <= u < size_px[0] and 0 <= v < size_px[1])
 
 
 def finish(state: State, tick: Tick) -> State:

@@ -45,7 +45,7 @@ class Recipe:
     tuning: ReceiptStage  # the receipt decoder on the tracks its own eyes make
     # Training draws ticks near events far more often than they come; log odds that undo it, chosen on validation's
     # receipts (dev/LOG.md).
-    quiet: float = 1.4
+    quiet: float = 2.2
     threads: int = 2
 
 

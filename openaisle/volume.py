@@ -184,7 +184,7 @@ def log_belief(points: Float32, floor_m: Float32, believed_m: Float32) -> Float3
     for weight, sd in BELIEF:
         density += weight * VOLUME_M3 / (2 * np.pi * sd**2) ** 1.5 * np.exp(-0.5 * square / sd**2).mean(1)
     arm = np.linalg.norm(points - np.append(floor_m, SHOULDER_M), axis=1)
-    return (np.log(density) - 10.0 * np.maximum(arm - ARM_M, 0)).astype(np.float32)
+    return np.asarray(np.log(density) - 10.0 * np.maximum(arm - ARM_M, 0), dtype=np.float32)
 
 
 def around(points: Float32, score: Float32, fine: Float32, fine_score: Float32) -> tuple[Float32, float]:

@@ -17,7 +17,7 @@ from openaisle.hands import glance
 from openaisle.identity import Identities, confirm, distances, known_looks
 from openaisle.messages import NANOSECONDS, GateEvent, VideoFrame
 from openaisle.predictor import Arrays, Predictor, TickView, VisualTokens, WrittenEvent, floats, visual_tokens
-from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record, update_of
+from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record, update_of, updates_of
 from openaisle.receipts.events import Evidence, LedgerEvent
 from openaisle.receipts.ledger import Ledger, fold, renamed
 from openaisle.receipts.pricing import Receipt, local_day, price
@@ -398,10 +398,12 @@ def book(state: State, tick: Tick, entries: list[LedgerEvent], setup: Setup) -> 
     """Entries into the ledger; updates for every visit they touch."""
     updates: list[ReceiptUpdate] = []
     for entry in entries:
+        replaced = state.ledger.event(entry.supersedes) if entry.supersedes else None
         state = replace(state, ledger=state.ledger.append(entry))
         for visit in sorted(entry.visits()):  # a set's order differs between processes
             receipt = charged(state, visit, tick.time_ns, setup.store)
-            updates.append(ReceiptUpdate(visit, update_of(entry, visit, tick.sensed_ns), receipt))
+            told = updates_of(entry, visit, tick.sensed_ns, replaced)
+            updates += [ReceiptUpdate(visit, update, receipt) for update in told]
     return state, tuple(updates)
 
 

@@ -143,6 +143,18 @@ def update_of(event: LedgerEvent, visit: str, time_ns: int, compute_s: float = 0
     )  # fmt: skip
 
 
+def updates_of(event: LedgerEvent, visit: str, time_ns: int, replaced: LedgerEvent | None) -> tuple[Update, ...]:
+    """The updates that an event is for one of its visits: what it changes, less what the replaced one had changed."""
+    update = update_of(event, visit, time_ns)
+    if replaced is None:
+        return (update,)
+    before = replaced.delta(visit)
+    if replaced.gtin == event.gtin:
+        return (update.model_copy(update={"quantity": update.quantity - before}),)
+    undone = update.model_copy(update={"gtin": replaced.gtin, "quantity": -before})
+    return (undone, update) if update.quantity else (undone,)
+
+
 def basket_of(record: ReceiptRecord) -> Basket:
     """The basket behind a written receipt, to price or print it again."""
     lines = tuple(

@@ -143,10 +143,9 @@ def _picture(mosaic: Mosaic, messages: Iterator[Message], time_ns: int) -> ink.C
 
 def _words(timeline: Timeline, happening: Happening, start_ns: int) -> str:
     names = {product.gtin: product.name for product in timeline.store.products}
-    verb = "takes" if happening.quantity > 0 else "puts back"
     who = timeline.symbols().get(happening.visit, "?")
     what = f"{abs(happening.quantity)} × {names.get(happening.gtin, happening.gtin)}"
-    return escape(f"{clock(happening.time_ns - start_ns)}  {who} {verb} {what}", quote=True)
+    return escape(f"{clock(happening.time_ns - start_ns)}  {who} {happening.verb()} {what}", quote=True)
 
 
 def _jpeg(canvas: ink.Canvas) -> str:

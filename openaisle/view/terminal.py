@@ -139,11 +139,10 @@ class Screen:
         visits = self.timeline.visits
         index = visits.index(happening.visit) if happening.visit in visits else -1
         names = {product.gtin: product.name for product in self.timeline.store.products}
-        verb = "takes" if happening.quantity > 0 else "puts back"
         return Text.assemble(
             (f"{clock(happening.time_ns - self.start_ns):>5}  ", "dim"),
             (self.timeline.symbols().get(happening.visit, "?"), style(ink.visit_colour(index), bold=True)),
-            f" {verb} {abs(happening.quantity)} × {names.get(happening.gtin, happening.gtin)}",
+            f" {happening.verb()} {abs(happening.quantity)} × {names.get(happening.gtin, happening.gtin)}",
         )
 
     def render(self) -> RenderableType:

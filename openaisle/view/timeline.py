@@ -45,6 +45,13 @@ class Happening:
     gtin: str
     quantity: int
     lane: str = ""
+    corrected: bool = False  # the receipt was wrong, nobody has moved anything
+
+    def verb(self) -> str:
+        """What the visit's shopper does with so many units."""
+        if self.corrected:
+            return "is charged for" if self.quantity > 0 else "is no longer charged for"
+        return "takes" if self.quantity > 0 else "puts back"
 
 
 @dataclass(slots=True)
@@ -161,10 +168,7 @@ def add_step(timeline: Timeline, result: StepResult, *, receipts: bool = True) -
             timeline.drop_receipt(result.time_ns, receipt.visit)
     for receipt in result.receipts.values():
         timeline.add_receipt(result.time_ns, receipt)
-    happenings = tuple(
-        Happening(result.time_ns, change.visit, change.update.gtin, signed(change.update), change.update.lane)
-        for change in result.updates
-    )
+    happenings = tuple(happening_of(change.update, change.visit, result.time_ns) for change in result.updates)
     for happening in happenings:
         timeline.add_happening(happening)
     return happenings
@@ -193,11 +197,16 @@ def add_document(timeline: Timeline, document: ReceiptsDocument) -> Timeline:
     for update, visit in sorted(updates, key=lambda pair: pair[0].time_ns):
         quantity = signed(update)
         if quantity and update.gtin:
-            baskets.move(Happening(update.time_ns, visit, update.gtin, quantity, update.lane))
+            baskets.move(happening_of(update, visit, update.time_ns))
     for record in document.receipts:
         last_ns = max((update.time_ns for update in record.updates), default=0)
         timeline.add_receipt(max(record.final_ns or 0, last_ns), _final(record, timeline.store))
     return timeline
+
+
+def happening_of(update: Update, visit: str, time_ns: int) -> Happening:
+    """An update in the timeline's terms."""
+    return Happening(time_ns, visit, update.gtin, signed(update), update.lane, update.kind == "correction")
 
 
 def signed(update: Update) -> int:

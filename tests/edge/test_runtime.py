@@ -9,6 +9,7 @@ import pytest
 
 from openaisle.edge.runtime import GRAPHS, WEIGHTS, OnnxPredictor, load_predictor, read_model
 from openaisle.errors import ModelError
+from openaisle.predictor import MODEL_VERSION
 
 
 def complain(folder: Path) -> str:
@@ -44,26 +45,26 @@ def test_a_description_that_is_not_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize("gone", GRAPHS)
 def test_a_missing_graph_is_named(tmp_path: Path, gone: str) -> None:
     rest = tuple(name for name in GRAPHS if name != gone)
-    assert f"{gone}.onnx" in complain(folder_with(tmp_path, {"version": 2, "config": CONFIG}, rest))
+    assert f"{gone}.onnx" in complain(folder_with(tmp_path, {"version": MODEL_VERSION, "config": CONFIG}, rest))
 
 
 def test_another_version_is_refused(tmp_path: Path) -> None:
-    assert "version" in complain(folder_with(tmp_path, {"version": 2, "config": CONFIG}))
+    assert "version" in complain(folder_with(tmp_path, {"version": MODEL_VERSION - 1, "config": CONFIG}))
 
 
 @pytest.mark.parametrize("config", [None, {"name": "tiny"}, [1]])
 def test_a_description_without_sizes_is_refused(tmp_path: Path, config: object) -> None:
-    assert "config" in complain(folder_with(tmp_path, {"version": 2, "config": config}))
+    assert "config" in complain(folder_with(tmp_path, {"version": MODEL_VERSION, "config": config}))
 
 
 def test_a_corrupt_graph_is_named(tmp_path: Path) -> None:
-    folder = folder_with(tmp_path, {"version": 2, "config": CONFIG})
+    folder = folder_with(tmp_path, {"version": MODEL_VERSION, "config": CONFIG})
     (folder / "pictures.onnx").write_bytes(b"this is no graph")
     assert "pictures.onnx" in complain(folder)
 
 
 @pytest.mark.skipif(not (WEIGHTS / "small" / "model.json").exists(), reason="no weights in this checkout")
 def test_the_shipped_model_opens_by_name_and_as_the_rules_eyes() -> None:
-    assert read_model(WEIGHTS / "small")["version"] == 2
+    assert read_model(WEIGHTS / "small")["version"] == MODEL_VERSION
     assert isinstance(load_predictor("small"), OnnxPredictor)
     assert load_predictor("rule").name == "rule"

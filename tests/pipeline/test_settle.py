@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from openaisle.pipeline import run
 from openaisle.predictor import TickView, WrittenEvent
+from openaisle.receipts.document import update_of, updates_of
 from openaisle.receipts.events import Kind, LedgerEvent
 from openaisle.receipts.ledger import Ledger, fold
 from openaisle.settle import CORRECTED, QUIET_S, Goods, Settled, goods_of, mend, settle
@@ -161,3 +162,16 @@ def test_a_run_corrects_what_its_scales_contradict() -> None:
         *_, last = run(store, sent, Miscounting(too_many))
         (line,) = last.receipts["ann"].lines
         assert line.quantity == 2
+
+
+def test_updates_tell_what_a_correction_changes() -> None:
+    wrong = event("take", BEANS, 3)
+    more = replace(wrong, event_id="e1~", kind="correction", quantity=4, supersedes="e1")
+    other = replace(more, gtin=TEA, quantity=1)
+    never = replace(more, quantity=0)
+    changed = [[(u.gtin, u.quantity) for u in updates_of(e, "ann", 5, wrong)] for e in (more, other, never)]
+    assert changed == [[(BEANS, 1)], [(BEANS, -3), (TEA, 1)], [(BEANS, -3)]]
+    back = event("return", BEANS, 1)
+    nothing = replace(back, event_id="e1~", kind="correction", quantity=0, supersedes="e1")
+    assert [(u.gtin, u.quantity) for u in updates_of(nothing, "ann", 5, back)] == [(BEANS, 1)]
+    assert updates_of(wrong, "ann", 5, None) == (update_of(wrong, "ann", 5),)

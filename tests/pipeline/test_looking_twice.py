@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from openaisle.pipeline import run
+from openaisle.pipeline import run, set_up, step
 from openaisle.predictor import Float32, UInt8
 from openaisle.tokens.glance import WINDOW_PX
+from openaisle.tokens.tick import Ticker
 from tests.pipeline.scripted import Scripted, films, glanced, shopping, with_film
 from tests.tokens.corner import corner_store
 
@@ -48,3 +49,13 @@ def test_without_video_nobody_glances() -> None:
     eyes = Pointer()
     hands_after(eyes, video=False)
     assert eyes.windows == []
+
+
+def test_a_run_gets_to_know_who_stands_alone() -> None:
+    store, eyes = corner_store(), Pointer()
+    setup, state = set_up(store, eyes)
+    sent = with_film(shopping([], GATES, 10.0), films(10.0, box_from_s=2.0))
+    for tick in Ticker(store).ticks(sent):
+        state, _ = step(state, tick, eyes, setup)
+    ((_, slots),) = state.identities.gallery.values()
+    assert slots > 10

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from openaisle.predictor import Float32, UInt8, floats
 from openaisle.tokens.body import BODY_CELLS, BODY_PX
-from openaisle.volume import MAX_VIEWS, find_hands
+from openaisle.volume import MAX_VIEWS, finalists, find_hands
 from tests.pipeline.scripted import Scripted
 from tests.pipeline.test_hands import CAMERAS, ELBOW, FLOOR, TRUE, error_m, memory_at, pictures, shown_at
 
@@ -118,3 +118,14 @@ def test_each_body_has_one_window_in_each_picture_and_what_was_given_is_not_touc
     assert MAX_VIEWS >= 3
     assert seer.calls == [(6, BODY_PX, BODY_PX, 3)]
     assert all(np.array_equal(memory[name], kept[name]) for name in kept)
+
+
+def test_the_likeliest_place_does_not_fill_the_list_alone() -> None:
+    rng = np.random.Generator(np.random.PCG64(1))
+    crowd = np.array([1.0, 1.0, 1.0]) + rng.normal(0, 0.01, (1000, 3))
+    points = np.concatenate([crowd, [[1.5, 1.0, 0.4]]]).astype(np.float32)
+    score = np.append(rng.normal(9.0, 0.1, 1000), 3.0).astype(np.float32)
+    chosen = finalists(points, score)
+    assert chosen[0] == int(np.argmax(score))
+    assert 1000 in chosen
+    assert len(chosen) < 20

@@ -116,6 +116,14 @@ def test_what_masks_show_differs_from_the_background(simulated: Windows) -> None
     assert (simulated["mask"][..., 2] > 200).any()  # something held, too
 
 
+def test_what_is_held_is_not_in_the_background(simulated: Windows) -> None:
+    held = simulated["mask"][..., 2] > 200
+    assert held.sum() > 20
+    change = np.abs(simulated["now"].astype(np.float64) - simulated["before"]).max(-1)
+    cells = change.reshape(len(change), held.shape[1], 2, held.shape[2], 2).mean((2, 4))
+    assert np.quantile(cells[held], 0.05) > 14  # a twentieth of them would not differ if what is held hung in the air
+
+
 def test_truth_is_of_the_windows_owner() -> None:
     simulation, snapshot = holding()
     store = small_shop()

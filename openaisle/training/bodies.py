@@ -6,7 +6,6 @@ One shard is one simulation. Windows are aimed where a tracker would believe the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -21,7 +20,7 @@ from openaisle.sim.world import ITEM_ID, PERSON_ID, PERSON_STRIDE, Part, Person,
 from openaisle.store.geometry import Camera
 from openaisle.tokens.body import BODY_CELLS, BODY_PX, aim_bodies
 from openaisle.tokens.glance import Aim, cut_windows
-from openaisle.training.frames import Compression, ShardSpec, hand_order, person_reach, stillness
+from openaisle.training.frames import Compression, ShardSpec, hand_order, person_reach, stillness, without_people
 from openaisle.training.glances import Arrays
 
 # Mean time between instants in which a hand is in a lane or stretched out, in which one holds something, and others:
@@ -43,11 +42,8 @@ def make_bodies(spec: ShardSpec, path: Path) -> int:
     empties: dict[int, tuple[bytes, NDArray[np.uint8]]] = {}
     parts: list[Arrays] = []
     for snapshot in reaching_snapshots(simulation, rng):
-        held = {item for person in snapshot.people for hand in person.held for item in hand}
-        hidden = np.isin(np.arange(len(snapshot.items.lane)), list(held))
-        items = replace(snapshot.items, visible=snapshot.items.visible & ~hidden)
-        empty = replace(snapshot, people=(), items=items, time_ns=snapshot.time_ns - 7_000_000_000)
-        look = stillness(items)
+        empty = without_people(snapshot)
+        look = stillness(empty.items)
         for index, camera in enumerate(store.cameras):
             floor = np.array([p.floor_m[:2] for p in snapshot.people]).reshape(-1, 2)
             sd = FLOOR_SD_M * np.exp(rng.normal(0, 0.5, (len(floor), 1)))

@@ -108,12 +108,8 @@ def make_shard(spec: ShardSpec, path: Path) -> int:
     instants: list[dict[str, NDArray[np.generic]]] = []
     for instant, snapshot in enumerate(sampled_snapshots(simulation, spec.every_s, rng)):
         instants.append(people_arrays(snapshot.people, instant, simulation.items.product))
-        held = {item for person in snapshot.people for hand in person.held for item in hand}
-        items = replace(
-            snapshot.items, visible=snapshot.items.visible & ~np.isin(np.arange(len(snapshot.items.lane)), list(held))
-        )
-        empty = replace(snapshot, people=(), items=items, time_ns=snapshot.time_ns - 7_000_000_000)
-        look = stillness(items)
+        empty = without_people(snapshot)
+        look = stillness(empty.items)
         for camera, table in enumerate(tables):
             if camera not in empties or empties[camera][0] != look:
                 empties[camera] = look, renderer.render(camera, empty).rgb.copy()
@@ -158,6 +154,14 @@ def people_arrays(
         "activity": np.array([ACTIVITIES.index(person.activity) for person in people], dtype=np.int8),
         "held": np.array(first, dtype=np.int32),
     }
+
+
+def without_people(snapshot: Snapshot) -> Snapshot:
+    """The same shop some seconds ago, with nobody in it and nothing of what they hold: what a background shows."""
+    held = {item for person in snapshot.people for hand in person.held for item in hand}
+    hidden = np.isin(np.arange(len(snapshot.items.lane)), list(held))
+    items = replace(snapshot.items, visible=snapshot.items.visible & ~hidden)
+    return replace(snapshot, people=(), items=items, time_ns=snapshot.time_ns - 7_000_000_000)
 
 
 def stillness(items: Items) -> bytes:

@@ -21,7 +21,15 @@ from openaisle.sim.world import ITEM_ID, PERSON_ID, PERSON_STRIDE, Part, Person,
 from openaisle.store.geometry import Camera
 from openaisle.tokens.catalogue import picture_stack
 from openaisle.tokens.glance import Aim, aim, cut_windows
-from openaisle.training.frames import REACH_M, Compression, ShardSpec, hand_order, person_reach, stillness
+from openaisle.training.frames import (
+    REACH_M,
+    Compression,
+    ShardSpec,
+    hand_order,
+    person_reach,
+    stillness,
+    without_people,
+)
 
 BUSY_S, IDLE_S = 0.45, 6.0  # mean time between instants with and without a hand that holds or reaches
 BELIEF_M, BELIEF_MOST_M = 0.06, 0.22  # deviation of a believed hand along each axis: median and most
@@ -43,11 +51,8 @@ def make_glances(spec: ShardSpec, path: Path) -> int:
     parts: list[Arrays] = []
     for told in busy_snapshots(simulation, rng):
         snapshot = exchanged(told, rng) if rng.random() < EXCHANGED_SHARE else told
-        held = {item for person in snapshot.people for hand in person.held for item in hand}
-        hidden = np.isin(np.arange(len(snapshot.items.lane)), list(held))
-        items = replace(snapshot.items, visible=snapshot.items.visible & ~hidden)
-        empty = replace(snapshot, people=(), items=items, time_ns=snapshot.time_ns - 7_000_000_000)
-        look = stillness(items)
+        empty = without_people(snapshot)
+        look = stillness(empty.items)
         for index, camera in enumerate(store.cameras):
             believed, whose = believed_hands(snapshot.people, rng)
             hand, body, sd, far = believed

@@ -53,7 +53,7 @@ def glance(memory: Arrays, pictures: Sequence[Picture], predictor: Predictor) ->
     if seen:
         row = np.concatenate([a.row for _, a in seen])
         views = rays(seen, row, told)
-        hands, spread = move(hands, spread * BELIEF_GAIN + np.eye(3) * BELIEF_FLOOR_M**2, views)
+        hands = move(hands, spread * BELIEF_GAIN + np.eye(3) * BELIEF_FLOOR_M**2, views)
         np.add.at(shown, row, views.weight)
         held, product = carry(row, told, floats(memory["held"]).reshape(-1), memory["product"].shape[-1])
         carried = {"held": held.reshape(shoppers, 2), "product": product.reshape(shoppers, 2, -1)}
@@ -103,15 +103,14 @@ def rays(seen: Sequence[tuple[Picture, Aim]], row: NDArray[np.int64], told: Told
     return Rays(row, np.concatenate(origin).astype(f32), np.concatenate(direction).astype(f32), sd, shows(told))
 
 
-def move(hands: Float32, spread: Covariance, seen: Rays) -> tuple[Float32, Float32]:
-    """Hands [K, 3] and variances after rays: Gaussian fusion with heavy tails, reweighted round by round."""
+def move(hands: Float32, spread: Covariance, seen: Rays) -> Float32:
+    """Hands [K, 3] after rays: Gaussian fusion with heavy tails, reweighted round by round."""
     eye = np.eye(3)
     mean = np.trace(spread, axis1=-2, axis2=-1) / 3
     bounded = spread.astype(np.float64) * np.minimum(1.0, MOST_SD_M**2 / mean)[:, None, None]
     prior: NDArray[np.float64] = np.linalg.inv(bounded)
     across = eye - seen.direction[:, :, None] * seen.direction[:, None, :]
     point = hands.astype(np.float64)
-    information: NDArray[np.float64] = prior
     for again in range(ROUNDS):
         gap = ((point[seen.row] - seen.origin_m)[:, None, :] @ across)[:, 0]
         error = (gap**2).sum(-1) / seen.sd_m**2 if again else np.zeros(len(seen.row))  # first all count alike
@@ -121,7 +120,7 @@ def move(hands: Float32, spread: Covariance, seen: Rays) -> tuple[Float32, Float
         np.add.at(information, seen.row, matrix)
         np.add.at(vector, seen.row, (matrix @ seen.origin_m[..., None])[..., 0])
         point = np.linalg.solve(information, vector[..., None])[..., 0].astype(np.float64)
-    return point.astype(np.float32), np.linalg.inv(information).astype(np.float32)
+    return point.astype(np.float32)
 
 
 def shows(told: Told) -> Float32:

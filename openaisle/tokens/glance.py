@@ -6,7 +6,6 @@ may cut. Windows are centred on where a hand is believed to be, W windows in all
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -61,9 +60,3 @@ def cut_windows(rgb: UInt8, centre_px: Float32, side_px: Float32, size: int = WI
         flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
         cv2.warpAffine(rgb, matrix, (size, size), out[i], flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return out
-
-
-def join_aims(aims: Sequence[Aim]) -> Float32:
-    """Features of all windows [W, WINDOW_FEATURES]."""
-    parts = [a.features for a in aims]
-    return np.concatenate(parts) if parts else np.zeros((0, WINDOW_FEATURES), dtype=np.float32)

@@ -19,7 +19,6 @@ from openaisle.tokens.glance import (
     Aim,
     aim,
     cut_windows,
-    join_aims,
 )
 
 Float32 = NDArray[np.float32]
@@ -137,8 +136,5 @@ def test_a_mirrored_camera_has_the_mirrored_windows() -> None:
 
 
 def test_windows_of_no_camera() -> None:
-    assert join_aims([]).shape == (0, WINDOW_FEATURES)
-    a = aimed(camera_at(ACROSS))
-    assert np.array_equal(join_aims([a, a]), np.concatenate([a.features, a.features]))
     nobody = aimed(camera_at(ACROSS), HANDS[:0], BODIES[:0])
     assert (len(nobody.row), nobody.features.shape) == (0, (0, WINDOW_FEATURES))

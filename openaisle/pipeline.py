@@ -8,133 +8,43 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from openaisle.accounts import NAMELESS, goods_of
+from openaisle.correcting import found_late, lie, surroundings
 from openaisle.hands import glance
-from openaisle.identity import Identities, confirm, distances, known_looks
+from openaisle.identity import confirm, known_looks
 from openaisle.messages import NANOSECONDS, GateEvent, VideoFrame
-from openaisle.predictor import Arrays, Predictor, TickView, VisualTokens, WrittenEvent, floats, visual_tokens
+from openaisle.predictor import Arrays, Predictor, VisualTokens, WrittenEvent, floats, visual_tokens
 from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record, update_of, updates_of
 from openaisle.receipts.events import Evidence, LedgerEvent
-from openaisle.receipts.ledger import Ledger, fold, renamed
+from openaisle.receipts.ledger import fold, renamed
 from openaisle.receipts.pricing import Receipt, local_day, price
-from openaisle.settle import Goods, Settled, goods_of, settle
+from openaisle.settle import settle
+from openaisle.state import ReceiptUpdate, Setup, Shopper, State, StepResult, Track
 from openaisle.store.store import Store
 from openaisle.tokens.catalogue import picture_stack
 from openaisle.tokens.journey import (
-    ACTIVITIES,
     FRAME_HZ,
     FRAMES,
     KINDS,
-    Candidate,
-    LaneTable,
-    RecentEvent,
-    TrackWindow,
     lane_table,
-    tick_features,
     without_scales,
 )
 from openaisle.tokens.patches import GateState, Patches, absorb, gate
-from openaisle.tokens.rays import RayTable, ray_table
-from openaisle.tokens.scales import HISTORY, RATE_HZ, scale_window
+from openaisle.tokens.rays import ray_table
+from openaisle.tokens.scales import HISTORY, RATE_HZ
 from openaisle.tokens.tick import Sensed, Tick, Ticker
-from openaisle.tracking import BIRTH_SLOTS, Births, claim_exits, enter, find_unclaimed
+from openaisle.tracking import BIRTH_SLOTS, claim_exits, enter, find_unclaimed
 from openaisle.volume import Picture
+from openaisle.writing import write
 
-RECENT_TICKS = 3  # how long the decoder sees what it wrote
-HAND_OVER_M = 1.4  # two people this close may hand something over although no lane is active
 ADOPT_NS = 6 * NANOSECONDS  # a guessed visit this young is the one a gate names
 HALF_SECOND_NS = NANOSECONDS // 2
 Float32 = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Setup:
-    """Constants of a run: the store as tables and the catalogue as vectors."""
-
-    store: Store
-    table: LaneTable
-    rays: tuple[RayTable, ...]
-    camera_index: Mapping[str, int]
-    embeddings: Float32
-    goods: Goods
-    video: bool = True
-    scales: bool = True
-
-
-@dataclass(frozen=True)
-class Shopper:
-    """A person the memory follows."""
-
-    number: int
-    visit: str
-    entered_ns: int
-    left_ns: int = 0  # 0 = still inside
-    guessed: bool = False  # seen, but no gate has told of it
-
-
-@dataclass(frozen=True)
-class Written:
-    """An event the decoder wrote, with what later ticks must know of it."""
-
-    tick: int
-    event: WrittenEvent
-    shopper: int  # Shopper.number
-
-
-@dataclass(frozen=True)
-class Track:
-    """Where a shopper is, for those who draw."""
-
-    number: int
-    visit: str
-    floor_m: Float32  # [2]
-    head_m: Float32  # [3]
-    hands_m: Float32  # [2, 3]
-
-
-@dataclass(frozen=True)
-class State:
-    """Everything that lasts from tick to tick."""
-
-    gates: tuple[GateState, ...]
-    memory: Arrays  # rows as shoppers
-    shoppers: tuple[Shopper, ...] = ()
-    window: tuple[Arrays, ...] = ()  # the last FRAMES slots: memory rows by shopper number
-    grams: Float32 = field(default_factory=lambda: np.zeros((0, HISTORY), dtype=np.float32))
-    ledger: Ledger = field(default_factory=Ledger)
-    lying: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)  # (lane, product) → units, tick
-    recent: tuple[Written, ...] = ()
-    births: Births = field(default_factory=Births)
-    identities: Identities = field(default_factory=Identities)
-    settled: Settled = field(default_factory=Settled)
-    finished: Mapping[str, int] = field(default_factory=dict)  # visit → when its receipt became final
-    entered: int = 0
-
-
-@dataclass(frozen=True)
-class ReceiptUpdate:
-    """A change of one visit's receipt."""
-
-    visit: str
-    update: Update
-    receipt: Receipt
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """What one tick brought."""
-
-    time_ns: int  # stream time at which it was known
-    tick: Tick
-    updates: tuple[ReceiptUpdate, ...]
-    tracks: tuple[Track, ...]
-    receipts: Mapping[str, Receipt]  # of all visits so far
-    finished: Mapping[str, int]
-    compute_s: float = 0.0
 
 
 def set_up(store: Store, predictor: Predictor, *, video: bool = True, scales: bool = True) -> tuple[Setup, State]:
@@ -157,11 +67,17 @@ def step(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[
     known = len(state.ledger.events)
     state = follow(state, tick, predictor, setup)
     named = updates_since(state, known, tick, setup)
+    state, updates = decide(state, tick, predictor, setup)
+    return finish(state, tick), (*named, *updates)
+
+
+def decide(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
+    """What happened, of all that is known of people and scales: written, charged, and corrected where scales settle."""
     events, state = write(state, tick, predictor, setup)
     before = len(state.ledger.events)
     state, updates = charge(state, tick, events, setup)
     state, corrected = correct(state, tick, before, setup)
-    return finish(state, tick), (*named, *updates, *corrected)
+    return state, (*updates, *corrected)
 
 
 def roll(grams: Float32, tick: Tick) -> Float32:
@@ -289,97 +205,6 @@ def find_lost(state: State, votes: Arrays, attention: Float32, tick: Tick, predi
     return state
 
 
-def track_window(state: State) -> TrackWindow:
-    """The last FRAMES slots of everybody in the memory; slots before somebody came are not valid."""
-    people = len(state.shoppers)
-    width = state.memory["product"].shape[-1]
-    f32 = np.float32
-    out = TrackWindow(
-        np.zeros((people, FRAMES, 2), f32), np.full((people, FRAMES), 1.5, f32), np.zeros((people, FRAMES, 2, 3), f32),
-        np.full((people, FRAMES, 2), 1.5, f32), np.zeros((people, FRAMES, 2), f32),
-        np.zeros((people, FRAMES, ACTIVITIES), f32), np.zeros((people, FRAMES, 2, width), f32),
-        np.zeros((people, FRAMES), f32),
-    )  # fmt: skip
-    row_of = {shopper.number: i for i, shopper in enumerate(state.shoppers)}
-    for f, slot in enumerate(state.window, start=FRAMES - len(state.window)):
-        for i, number in enumerate(slot["number"].tolist()):
-            row = row_of.get(number)
-            if row is not None:
-                fill_slot(out, slot, (row, i, f))
-    return out
-
-
-def fill_slot(out: TrackWindow, slot: Arrays, place: tuple[int, int, int]) -> None:
-    """One shopper's memory row of one slot into the window; place is (row out, row in, frame)."""
-    row, i, f = place
-    out.floor_m[row, f], out.hands_m[row, f] = slot["floor"][i], slot["hands"][i]
-    out.floor_sd_m[row, f] = np.sqrt(np.trace(slot["floor_variance"][i]) / 2)
-    out.hand_sd_m[row, f] = np.sqrt(np.trace(slot["hand_variance"][i], axis1=-2, axis2=-1) / 3)
-    out.held[row, f], out.activity[row, f], out.product[row, f] = (
-        slot["held"][i],
-        slot["activity"][i],
-        slot["product"][i],
-    )
-    out.valid[row, f] = 1.0
-
-
-def candidates(state: State, tick: Tick, setup: Setup) -> tuple[Candidate, ...]:
-    """What is in the baskets (every member of a group may return a group's item) and what is known to lie wrong."""
-    out = []
-    baskets = {visit: fold(state.ledger, visit) for visit in {shopper.visit for shopper in state.shoppers}}
-    for row, shopper in enumerate(state.shoppers):
-        for line in baskets[shopper.visit].lines:
-            age = (tick.time_ns - line.time_ns) / NANOSECONDS
-            out.append(Candidate(setup.store.product_index[line.gtin], line.quantity, age, shopper=row))
-    for (lane, product), (units, since) in state.lying.items():
-        out.append(Candidate(product, units, float(tick.index - since), lane=lane))
-    return tuple(out)
-
-
-def write(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[list[WrittenEvent], State]:
-    """The receipt decoder's events for this tick, and the memory of having written them."""
-    recent = tuple(w for w in state.recent if tick.index - w.tick <= RECENT_TICKS)
-    if not state.shoppers:
-        return [], replace(state, recent=recent)
-    tracks = track_window(state)
-    row_of = {shopper.number: i for i, shopper in enumerate(state.shoppers)}
-    told = tuple(
-        RecentEvent(
-            w.event.kind,
-            row_of.get(w.shopper, -1),
-            w.event.lane,
-            w.event.product,
-            w.event.quantity,
-            float(tick.index - w.tick),
-        )
-        for w in recent
-    )
-    window = scale_window(state.grams)
-    features = tick_features(setup.table, window, tracks, candidates(state, tick, setup), told, setup.embeddings)
-    near = distances(tracks.floor_m[:, -1]).min(initial=np.inf) < HAND_OVER_M
-    if not len(features.lane) and not near:
-        return [], replace(state, recent=recent)
-    events = predictor.write(TickView(setup.table, window, tracks, features))
-    written = tuple(Written(tick.index, event, state.shoppers[event.shopper].number) for event in events)
-    return events, replace(state, recent=(*recent, *written), lying=lie(state.lying, events, tick, setup))
-
-
-def lie(
-    lying: Mapping[tuple[int, int], tuple[int, int]], events: list[WrittenEvent], tick: Tick, setup: Setup
-) -> Mapping[tuple[int, int], tuple[int, int]]:
-    """What lies in a wrong lane after these events."""
-    after = dict(lying)
-    for event in events:
-        if event.lane < 0 or setup.table.product[event.lane] == event.product:
-            continue
-        key, sign = (event.lane, event.product), 1 if KINDS[event.kind] == "return" else -1
-        units = after.get(key, (0, 0))[0] + sign * event.quantity
-        after.pop(key, None)
-        if units > 0:
-            after[key] = (units, tick.index)
-    return after
-
-
 def charge(
     state: State, tick: Tick, events: list[WrittenEvent], setup: Setup
 ) -> tuple[State, tuple[ReceiptUpdate, ...]]:
@@ -389,9 +214,14 @@ def charge(
 
 def correct(state: State, tick: Tick, known: int, setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
     """What the settled scales say of the ledger's entries, of which the first `known` are not new."""
-    settled, entries = settle(state.settled, state.ledger.events[known:], state.grams, setup.goods)
-    counted = [e for e in entries if state.ledger.counts(state.ledger.event(e.supersedes))]
-    return book(replace(state, settled=settled), tick, counted, setup)
+    around = surroundings(state, setup)
+    settled, entries = settle(state.settled, state.ledger.events[known:], state.grams, around, setup.goods)
+    state = replace(state, settled=settled)
+    told = [
+        e if e.event_id != NAMELESS else found_late(e, n, tick, setup)
+        for n, e in enumerate(entries) if not e.supersedes or state.ledger.counts(state.ledger.event(e.supersedes))
+    ]  # fmt: skip
+    return book(state, tick, told, setup)
 
 
 def book(state: State, tick: Tick, entries: list[LedgerEvent], setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
@@ -399,7 +229,8 @@ def book(state: State, tick: Tick, entries: list[LedgerEvent], setup: Setup) -> 
     updates: list[ReceiptUpdate] = []
     for entry in entries:
         replaced = state.ledger.event(entry.supersedes) if entry.supersedes else None
-        state = replace(state, ledger=state.ledger.append(entry))
+        lying = lie(state.lying, entry, replaced, setup)
+        state = replace(state, ledger=state.ledger.append(entry), lying=lying)
         for visit in sorted(entry.visits()):  # a set's order differs between processes
             receipt = charged(state, visit, tick.time_ns, setup.store)
             told = updates_of(entry, visit, tick.sensed_ns, replaced)

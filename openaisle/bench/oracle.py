@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.messages import Activity, GateEvent, ScaleBatch, ShopperTruth, Truth, TruthTick
-from openaisle.pipeline import Setup, Shopper, State, StepResult, Track, charge, finish, roll, set_up, write
+from openaisle.pipeline import decide, finish, roll, set_up
 from openaisle.predictor import Arrays, Predictor, TickView, VisualTokens, WrittenEvent
 from openaisle.receipts.ledger import fold
 from openaisle.receipts.pricing import Receipt, local_day, price
 from openaisle.sim.source import SimulatedStore
+from openaisle.state import Setup, Shopper, State, StepResult, Track
 from openaisle.tokens.journey import ACTIVITIES, FRAME_HZ, FRAMES, by_reach
 from openaisle.tokens.tick import AHEAD_NS, SLOT_NS, Tick, Ticker
 
@@ -73,8 +74,7 @@ def run_on_truth(shop: SimulatedStore, truth: list[Truth], predictor: Predictor)
         seen |= {t.time_ns // SLOT_NS: t for t in told if isinstance(t, TruthTick)}
         began = time.perf_counter()
         state = follow_truth(replace(state, grams=roll(state.grams, tick)), tick, seen, width)
-        events, state = write(state, tick, predictor, setup)
-        state, updates = charge(state, tick, events, setup)
+        state, updates = decide(state, tick, predictor, setup)
         compute_s = time.perf_counter() - began
         receipts |= {s.visit: _empty(state, s.visit, tick, setup) for s in state.shoppers if s.visit not in receipts}
         receipts |= {update.visit: update.receipt for update in updates}

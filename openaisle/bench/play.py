@@ -18,13 +18,14 @@ from openaisle.bench.suites import Case
 from openaisle.edge.rule import RulePredictor
 from openaisle.edge.runtime import WEIGHTS, load_predictor, read_model
 from openaisle.messages import Truth, TruthEvent, TruthReceipt, TruthTick
-from openaisle.pipeline import StepResult, receipts_document, run
+from openaisle.pipeline import receipts_document, run
 from openaisle.predictor import Predictor
 from openaisle.receipts.score import Score, score
 from openaisle.recording.video import through_h264
 from openaisle.sim.scenario import load_scenario
 from openaisle.sim.source import SimulatedStore
 from openaisle.sim.stores import open_store
+from openaisle.state import StepResult
 
 ORACLE = "-oracle"
 RULE_ORACLE = "rule-oracle"

@@ -19,11 +19,12 @@ from openaisle import __version__
 from openaisle.demo.shop import Play, Shop
 from openaisle.errors import OpenAisleError
 from openaisle.messages import NANOSECONDS, TruthReceipt
-from openaisle.pipeline import StepResult, receipts_document
+from openaisle.pipeline import receipts_document
 from openaisle.receipts.document import write_receipts
 from openaisle.recording.reader import Recording, open_recording
 from openaisle.sim.scenario import Scenario, load_scenario, parse_scenario
 from openaisle.sim.stores import open_store
+from openaisle.state import StepResult
 from openaisle.store.store import Store
 from openaisle.tokens.tick import Sensed
 from openaisle.view.film import write_film

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from openaisle.messages import NANOSECONDS
-from openaisle.pipeline import State, set_up, step
+from openaisle.pipeline import set_up, step
 from openaisle.predictor import Predictor, floats
 from openaisle.receipts.events import LedgerEvent
 from openaisle.service import till, visits
@@ -24,6 +24,7 @@ from openaisle.service.desk import Desk
 from openaisle.service.source import SIM, Pace, Passages, messages_of
 from openaisle.service.states import HowLeft, Origin, VisitState
 from openaisle.service.tables import Passage, Run, Visit
+from openaisle.state import State
 from openaisle.tokens.tick import Tick, Ticker
 
 LONGEST_NAME = 60  # characters of a visit's name in a stream

@@ -283,6 +283,11 @@ class Simulation:
         """All units, changed in place by every step."""
         return self._world.stock.items
 
+    @property
+    def stock(self) -> Stock:
+        """What lies where; whoever changes it takes the engine's place."""
+        return self._world.stock
+
     def truth_shoppers(self, snapshot: Snapshot) -> tuple[ShopperTruth, ...]:
         """What is true of everybody in a snapshot."""
         return tuple(truth_of(person, self.store, snapshot.items) for person in snapshot.people)

@@ -12,17 +12,19 @@ from dataclasses import replace
 import numpy as np
 
 from openaisle.messages import NANOSECONDS
-from openaisle.pipeline import State, fill_slot, finish, follow, set_up
+from openaisle.pipeline import finish, follow, set_up
 from openaisle.predictor import Predictor
 from openaisle.recording.video import through_h264
 from openaisle.sim.engine import START_NS
 from openaisle.sim.scenario import load_scenario
 from openaisle.sim.source import SimulatedStore
 from openaisle.sim.stores import open_store
+from openaisle.state import State
 from openaisle.tokens.journey import ACTIVITIES, FRAME_HZ, TrackWindow
 from openaisle.tokens.tick import Tick, Ticker
 from openaisle.training.frames import ShardSpec
 from openaisle.training.journeys import JourneyRecord, make_record
+from openaisle.writing import fill_slot
 
 
 def tracked_record(spec: ShardSpec, predictor: Predictor) -> JourneyRecord:

@@ -15,6 +15,7 @@ from openaisle.training.eyes import TorchPredictor
 from openaisle.training.frames import ShardSpec, make_shard
 from openaisle.training.glances import make_glances
 from openaisle.training.journeys import make_record, save_record
+from openaisle.training.shelves import make_shelves
 from openaisle.training.weights import load_weights
 
 Job = tuple[str, ShardSpec, Path, Path | None]
@@ -40,6 +41,8 @@ def _run(job: Job) -> str:
         make_glances(spec, path)
     elif kind == "bodies":
         make_bodies(spec, path)
+    elif kind == "shelves":
+        make_shelves(spec, path)
     elif kind == "journeys":
         save_record(make_record(spec), path)
     else:
@@ -51,7 +54,7 @@ def _run(job: Job) -> str:
 def prepare(kind: str, wanted: Iterable[ShardSpec], folder: Path, workers: int, eyes: Path | None = None) -> list[Path]:
     """Make all missing files of a kind; returns those that exist, in order.
 
-    Kinds: "frames", "bodies", "glances", "journeys", and "tracked", which are made with the weights `eyes`.
+    Kinds: "frames", "bodies", "glances", "shelves", "journeys", and "tracked", which are made with the weights `eyes`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(kind, spec, folder / f"{kind}-{spec.seed:06d}.npz", eyes) for spec in wanted]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from openaisle.bench.shop import shoppers_present
 from openaisle.messages import NANOSECONDS, TruthEvent, TruthReceipt, TruthTick, VideoPacket
-from openaisle.pipeline import StepResult, run
+from openaisle.pipeline import run
 from openaisle.predictor import Predictor
 from openaisle.receipts.document import ReceiptsDocument, basket_of, write_receipts
 from openaisle.receipts.pricing import Receipt, local_day, price
@@ -17,6 +17,7 @@ from openaisle.receipts.render import autocheckout, receipts_html
 from openaisle.receipts.score import Score, score
 from openaisle.recording.manifest import problem
 from openaisle.recording.reader import Recording
+from openaisle.state import StepResult
 from openaisle.store.store import Store
 from openaisle.tokens.tick import Sensed
 from openaisle.view.timeline import Timeline, add_document, add_step, add_truth

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openaisle.messages import NANOSECONDS, EventKind, Truth, TruthEvent, TruthReceipt, TruthTick
-from openaisle.pipeline import StepResult
 from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, basket_of
 from openaisle.receipts.ledger import Basket, BasketLine
 from openaisle.receipts.pricing import Receipt, local_day, price
+from openaisle.state import StepResult
 from openaisle.store.store import Store
 from openaisle.tokens.tick import SLOT_NS
 

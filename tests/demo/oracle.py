@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from openaisle.messages import Truth
-from openaisle.pipeline import ReceiptUpdate, StepResult, Track
 from openaisle.receipts.document import Update
 from openaisle.sim.scenario import Scenario
 from openaisle.sim.source import SimulatedStore
+from openaisle.state import ReceiptUpdate, StepResult, Track
 from openaisle.store.store import Store
 from openaisle.tokens.tick import SLOT_NS, Sensed, Tick, Ticker
 from openaisle.view.timeline import FLOOR, HEAD, LEFT, Timeline, add_truth

@@ -15,8 +15,9 @@ import torch
 from openaisle.edge.export import export
 from openaisle.edge.runtime import GRAPHS, WEIGHTS, OnnxPredictor
 from openaisle.messages import VideoFrame
-from openaisle.pipeline import StepResult, run
+from openaisle.pipeline import run
 from openaisle.predictor import GLANCE_NAMES, Arrays, TickView, VisualTokens, WrittenEvent
+from openaisle.state import StepResult
 from openaisle.tokens.body import BODY_CELLS, BODY_FEATURES, BODY_PX
 from openaisle.tokens.glance import WINDOW_FEATURES, WINDOW_PX
 from openaisle.tokens.journey import FRAMES, lane_table

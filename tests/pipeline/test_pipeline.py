@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from openaisle.messages import NANOSECONDS
-from openaisle.pipeline import State, StepResult, receipts_document, run, set_up, step
+from openaisle.pipeline import receipts_document, run, set_up, step
+from openaisle.state import State, StepResult
 from openaisle.tokens.scales import HISTORY
 from openaisle.tokens.tick import Sensed, Ticker
 from tests.pipeline.scripted import START, Scripted, films, shopping, with_film

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from openaisle.messages import NANOSECONDS
-from openaisle.pipeline import StepResult
 from openaisle.receipts.document import LineRecord, ReceiptRecord, ReceiptsDocument, Update
+from openaisle.state import StepResult
 from openaisle.tokens.scales import RATE_HZ
 from openaisle.tokens.tick import Tick
 from openaisle.view.timeline import (

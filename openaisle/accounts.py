@@ -1,0 +1,218 @@
+"""What a settled scale says about the events written since it was last quiet: the likeliest account of the change.
+
+An account is the events as written, or with one of them changed (its units, its product, or that it happened at all),
+or with one added for somebody whose hand was there. Each costs what speaks against it, in log-odds: how sure the
+decoder was, how rare such a thing is, and how badly the masses add up. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from openaisle.receipts.events import Kind, LedgerEvent
+from openaisle.store.store import Store
+from openaisle.tokens.catalogue import unit_grams
+from openaisle.tokens.journey import MAX_UNITS, adjacent, lane_table
+
+SURE = (0.03, 0.97)  # the decoder's confidence is believed within these
+DROP_COST = 1.2  # the event never was
+UNITS_COST, UNIT_COST = 0.9, 0.6  # other units, and each more or less
+OTHER_COST = 1.0  # another product, beside what speaks against that one:
+PLANNED_COST, LYING_COST, OWNED_COST = 0.3, 0.5, 0.7  # the lane's own, one known to lie there, one out of a basket,
+STRANGER_COST = 2.0  # any other, beside the choice among all
+MORE_STRANGERS_COST = 1.2  # each further unit of such a product
+ADD_COST, ADD_STRANGER_COST, ADDED_UNIT_COST = 2.5, 2.0, 0.6  # an event that nobody wrote; each further unit
+LEAST_REACH = 0.3  # closeness of a hand to a lane (see reach) below which nothing is added
+READING_G, NOISES = 1.5, 0.4  # deviation of a settled level: grams, and share of a sample's noise
+BATCH, UNIT = 0.022, 0.015  # deviations of a batch's and of a unit's mass
+LEAK, LEAK_SD = 0.028, 0.025  # share of what lies on a lane that the scale on either side feels instead
+WIDE_COST, WIDE_SHARE = 3.0, 0.3  # something lies across lanes: its mass adds up, but no single scale is right
+UNEXPLAINED_COST = 6.0  # a change by anything else: a bag put down, a fixture moved
+MARGIN = 1.0  # log-odds by which an account must beat the one written
+MOST_SURE = 0.95
+NAMELESS = "?"  # id of an event that has no place in a ledger yet
+
+
+@dataclass(frozen=True)
+class Goods:
+    """What events may be about: unit masses in grams by GTIN; each lane's own product and scale; neighbours."""
+
+    unit_grams: Mapping[str, float]
+    planned: Mapping[str, str]
+    scale: Mapping[str, int]
+    beside: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def lanes_on(self, scale: int) -> list[str]:
+        """The lanes that stand on a scale."""
+        return [lane for lane, on in self.scale.items() if on == scale]
+
+
+def goods_of(store: Store) -> Goods:
+    """The goods of a store; products of unknown mass are left out."""
+    gtins = [product.gtin for product in store.products]
+    lanes = list(zip(store.lanes, store.lane_product.tolist(), strict=True))
+    beside: dict[int, set[int]] = {}
+    for i in np.flatnonzero(adjacent(lane_table(store))).tolist():
+        a, b = store.lanes[i].scale, store.lanes[i + 1].scale
+        if a >= 0 and b >= 0 and a != b:
+            beside.setdefault(a, set()).add(b)
+            beside.setdefault(b, set()).add(a)
+    return Goods(
+        {gtin: grams for gtin, grams in zip(gtins, unit_grams(store).tolist(), strict=True) if grams > 0},
+        {lane.id: gtins[product] for lane, product in lanes if product >= 0},
+        {lane.id: lane.scale for lane, _ in lanes if lane.scale >= 0},
+        {scale: tuple(sorted(others)) for scale, others in beside.items()},
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    """Scales that are to be explained together, from when they were last quiet to now.
+
+    grams, noise: change and a sample's deviation by scale. reach: closeness 0..1 of each visit's hands to each scale
+    meanwhile. baskets: units by GTIN of each visit. lying: (lane, GTIN) of what is known to lie in wrong lanes.
+    """
+
+    grams: Mapping[int, float]
+    noise: Mapping[int, float]
+    told: tuple[LedgerEvent, ...]
+    reach: Mapping[str, Mapping[int, float]]
+    baskets: Mapping[str, Mapping[str, int]]
+    lying: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True)
+class Account:
+    """One way it may have been: an event in place of another (None: it never was), or beside them all."""
+
+    instead: LedgerEvent | None  # of the told events
+    event: LedgerEvent | None
+    cost: float
+
+
+def explain(case: Case, goods: Goods) -> tuple[Account, float] | None:
+    """The likeliest account and its probability; None where the events as written will do."""
+    kept = misfit(case, case.told, goods)
+    least = sum(float(np.log(reading(case.noise[s]))) for s in case.grams)  # no account's masses fit better
+    found = [
+        replace(a, cost=a.cost + misfit(case, after(case.told, a), goods))
+        for a in accounts(case, goods) if a.cost + least < kept - MARGIN
+    ]  # fmt: skip
+    best = min(found, key=lambda account: account.cost, default=None)
+    if best is None or best.cost > kept - MARGIN:
+        return None
+    costs = np.array([kept, *(account.cost for account in found)])
+    return best, min(MOST_SURE, float(1.0 / np.exp(best.cost - costs).sum()))
+
+
+def after(told: Sequence[LedgerEvent], account: Account) -> list[LedgerEvent]:
+    """The events as an account has them."""
+    kept = [event for event in told if event is not account.instead]
+    return [*kept, account.event] if account.event else kept
+
+
+def accounts(case: Case, goods: Goods) -> Iterator[Account]:
+    """Every account but the one written, at what it costs beside its misfit."""
+    for event in case.told:
+        sure = float(np.clip(event.confidence, *SURE))
+        flip = float(np.log(sure / (1 - sure)))
+        yield Account(event, None, flip + DROP_COST)
+        for units in range(1, MAX_UNITS + 1):
+            apart = UNITS_COST + UNIT_COST * abs(units - event.quantity)
+            if units != event.quantity:
+                yield Account(event, replace(event, quantity=units), flip + apart)
+            for gtin, cost in products(case, event.kind, event.visit, event.lane, goods):
+                if gtin != event.gtin:
+                    many = apart if goods.planned.get(event.lane) == gtin else MORE_STRANGERS_COST * (units - 1)
+                    yield Account(event, replace(event, gtin=gtin, quantity=units), flip + OTHER_COST + cost + many)
+    if not case.told:
+        yield from added(case, goods)
+
+
+def added(case: Case, goods: Goods) -> Iterator[Account]:
+    """Accounts with one event that nobody wrote."""
+    scale = max(case.grams, key=lambda s: abs(case.grams[s]))
+    kind: Kind = "take" if case.grams[scale] < 0 else "return"
+    near = {visit: by_scale.get(scale, 0.0) for visit, by_scale in case.reach.items()}
+    for visit, closeness in near.items():
+        if closeness < LEAST_REACH:
+            continue
+        who = float(np.log(max(sum(near.values()), 1.0) / closeness))
+        for lane in goods.lanes_on(scale):
+            for gtin, cost in products(case, kind, visit, lane, goods):
+                known = goods.planned.get(lane) == gtin or cost < STRANGER_COST
+                for units in range(1, MAX_UNITS + 1):
+                    many = (ADDED_UNIT_COST if known else MORE_STRANGERS_COST) * (units - 1)
+                    event = LedgerEvent(NAMELESS, 0, kind, visit, gtin, units, 0.5, lane=lane)
+                    yield Account(None, event, ADD_COST + who + cost + many + (0.0 if known else ADD_STRANGER_COST))
+
+
+def products(case: Case, kind: str, visit: str, lane: str, goods: Goods) -> Iterator[tuple[str, float]]:
+    """What may have been taken from a lane, or put into it by a visit, and what speaks against it."""
+    own = goods.planned.get(lane, "")
+    if own in goods.unit_grams:
+        yield own, PLANNED_COST
+    if kind == "return":
+        for gtin in case.baskets.get(visit, {}):
+            if gtin != own and gtin in goods.unit_grams:
+                yield gtin, OWNED_COST
+        return
+    choice = float(np.log(max(len(goods.unit_grams), 2)))
+    for gtin in goods.unit_grams:
+        if gtin != own:
+            yield gtin, LYING_COST if (lane, gtin) in case.lying else STRANGER_COST + choice
+
+
+def misfit(case: Case, events: Sequence[LedgerEvent], goods: Goods) -> float:
+    """How badly events add up to the changes: minus the log of their density.
+
+    Scales side by side feel a part of each other's load, nobody knows how much. Something wide lies on its
+    neighbours, too: then the sum is right, and no single scale.
+    """
+    scales = sorted(case.grams)
+    row = {scale: i for i, scale in enumerate(scales)}
+    change = np.array([case.grams[s] for s in scales])
+    mean, spread = np.zeros(len(scales)), np.diag([reading(case.noise[s]) ** 2 for s in scales])
+    net: dict[tuple[int, str], int] = {}
+    moved: dict[tuple[int, str], int] = {}
+    for event in events:
+        key = goods.scale.get(event.lane, -1), event.gtin
+        if key[0] in row and event.gtin in goods.unit_grams:
+            net[key] = net.get(key, 0) + signed(event)
+            moved[key] = moved.get(key, 0) + event.quantity
+    for (scale, gtin), units in net.items():
+        grams = units * goods.unit_grams[gtin]
+        felt = np.zeros(len(scales))
+        felt[row[scale]] = 1.0
+        for other in goods.beside.get(scale, ()):
+            shift = np.zeros(len(scales))
+            shift[row[scale]] = -1.0
+            if other in row:
+                shift[row[other]] = 1.0
+            felt += LEAK * shift
+            spread += np.outer(shift, shift) * (LEAK_SD * grams) ** 2
+        mean += grams * felt
+        loose = BATCH**2 * grams**2 + moved[scale, gtin] * (UNIT * goods.unit_grams[gtin]) ** 2
+        spread += np.outer(felt, felt) * loose
+    apart = change - mean
+    each = float(apart @ np.linalg.solve(spread, apart)) / 2 + float(np.linalg.slogdet(spread)[1]) / 2
+    anything = sum(float(np.log(max(abs(case.grams[s]), reading(case.noise[s])))) for s in scales)
+    each = min(each, anything + UNEXPLAINED_COST)
+    if len(scales) == 1:
+        return each
+    total, wide = float(apart.sum()), float(spread.sum())
+    elsewhere = float(np.log(max(WIDE_SHARE * np.abs(change).sum(), READING_G)))
+    return min(each, (total**2 / wide + float(np.log(wide))) / 2 + WIDE_COST + elsewhere * (len(scales) - 1))
+
+
+def reading(noise: float) -> float:
+    """Deviation in grams of a settled level."""
+    return float(np.hypot(READING_G, NOISES * noise))
+
+
+def signed(event: LedgerEvent) -> int:
+    """Units that an event puts on the scale."""
+    return event.quantity if event.kind == "return" else -event.quantity

@@ -18,6 +18,7 @@ from openaisle.correcting import found_late, lie, surroundings
 from openaisle.hands import glance
 from openaisle.identity import confirm, known_looks
 from openaisle.messages import NANOSECONDS, GateEvent, VideoFrame
+from openaisle.owners import settle_owner
 from openaisle.predictor import Arrays, Predictor, VisualTokens, WrittenEvent, floats, visual_tokens
 from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record, update_of, updates_of
 from openaisle.receipts.events import Evidence, LedgerEvent
@@ -208,8 +209,23 @@ def find_lost(state: State, votes: Arrays, attention: Float32, tick: Tick, predi
 def charge(
     state: State, tick: Tick, events: list[WrittenEvent], setup: Setup
 ) -> tuple[State, tuple[ReceiptUpdate, ...]]:
-    """Events into the ledger; updates for every visit they touch."""
-    return book(state, tick, [ledger_event(state, tick, numbered, setup) for numbered in enumerate(events)], setup)
+    """Events into the ledger, with what they tell of earlier ones; updates for every visit they touch."""
+    updates: list[ReceiptUpdate] = []
+    for numbered in enumerate(events):
+        entry = ledger_event(state, tick, numbered, setup)
+        doubts = {**state.doubts, entry.event_id: chances(state, numbered[1])}
+        state = replace(state, doubts=doubts)
+        state, told = book(state, tick, settle_owner(entry, state.ledger, doubts), setup)
+        updates += told
+    return state, tuple(updates)
+
+
+def chances(state: State, event: WrittenEvent) -> dict[str, float]:
+    """Each visit's chance to have been the one."""
+    out: dict[str, float] = {}
+    for shopper, chance in zip(state.shoppers, event.people, strict=False):  # not every model tells
+        out[shopper.visit] = out.get(shopper.visit, 0.0) + chance
+    return out
 
 
 def correct(state: State, tick: Tick, known: int, setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
@@ -280,10 +296,11 @@ def finish(state: State, tick: Tick) -> State:
     memory = {k: v[keep] for k, v in state.memory.items()}
     shoppers = tuple(s for s, k in zip(state.shoppers, keep, strict=True) if k)
     inside = {s.visit for s in shoppers}
+    doubts = {name: who for name, who in state.doubts.items() if who.keys() & inside}
     over = {
         s.visit: tick.sensed_ns for s, k in zip(state.shoppers, keep, strict=True) if not k and s.visit not in inside
     }
-    return replace(state, memory=memory, shoppers=shoppers, finished={**state.finished, **over})
+    return replace(state, memory=memory, shoppers=shoppers, doubts=doubts, finished={**state.finished, **over})
 
 
 def run(

@@ -16,7 +16,7 @@ from openaisle.tokens.patches import Patches
 from openaisle.tokens.rays import RAY_FEATURES, RayTable
 from openaisle.tokens.scales import ScaleWindow
 
-MODEL_VERSION = 3  # of weights and exported models: files of another version do not fit this code
+MODEL_VERSION = 4  # of weights and exported models: files of another version do not fit this code
 HAND_OVER = KINDS.index("hand_over")
 LOOK_BATCHES = 4  # images are sorted by token count and padded in this many groups
 VOTE_NAMES = (
@@ -73,6 +73,7 @@ class WrittenEvent:
     quantity: int
     receiver: int  # -1 unless a hand-over
     confidence: float
+    people: tuple[float, ...] = ()  # chance of each row to be the shopper; () = not told
 
 
 class Predictor(Protocol):
@@ -227,7 +228,8 @@ class GraphPredictor(ABC):
     def write(self, view: TickView) -> list[WrittenEvent]:
         """The tick's events, greedily decoded."""
         arrays = pad_ticks([view.features])
-        kind, lane, shopper, product, quantity, receiver, sure = self.call("write", {n: arrays[n] for n in TICK_INPUTS})
+        said = self.call("write", {n: arrays[n] for n in TICK_INPUTS})
+        kind, lane, shopper, product, quantity, receiver, sure, people = said
         events: list[WrittenEvent] = []
         told: set[tuple[int, int, int, int]] = set()  # a tick names each event once, with all its units
         places, products = pointed_at(view.features, (arrays["lanes"].shape[1], arrays["baskets"].shape[1]))
@@ -241,7 +243,8 @@ class GraphPredictor(ABC):
                 continue  # where nothing is to point at, the pointer still points
             told.add(key)
             to, chance = int(receiver[x]) if over else -1, min(1.0, float(sure[x]))
-            events.append(WrittenEvent(int(kind[x]), at, int(shopper[x]), named, int(quantity[x]) + 1, to, chance))
+            who = tuple(floats(people[x])[: len(view.features.shoppers)].tolist())
+            events.append(WrittenEvent(int(kind[x]), at, int(shopper[x]), named, int(quantity[x]) + 1, to, chance, who))
         return events
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from openaisle.accounts import Goods
 from openaisle.identity import Identities
+from openaisle.owners import Doubts
 from openaisle.predictor import Arrays, WrittenEvent
 from openaisle.receipts.document import Update
 from openaisle.receipts.ledger import Ledger
@@ -86,6 +87,7 @@ class State:
     births: Births = field(default_factory=Births)
     identities: Identities = field(default_factory=Identities)
     settled: Settled = field(default_factory=Settled)
+    doubts: Doubts = field(default_factory=dict)
     finished: Mapping[str, int] = field(default_factory=dict)  # visit → when its receipt became final
     entered: int = 0
 

@@ -23,7 +23,7 @@ from openaisle.tokens.padding import TICK_INPUTS
 
 MAX_EVENTS = 6  # written per tick
 VOTE_NAMES = tuple(field.name for field in fields(Votes) if field.name != "view")
-EVENT_NAMES = ("kind", "lane", "shopper", "product", "quantity", "receiver", "confidence")
+EVENT_NAMES = ("kind", "lane", "shopper", "product", "quantity", "receiver", "confidence", "people")
 
 
 @dataclass(frozen=True)
@@ -154,20 +154,20 @@ class WriteGraph(nn.Module):
         self.receipt = network.receipt
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """TICK_INPUTS with B = 1 → EVENT_NAMES, each [MAX_EVENTS]."""
+        """TICK_INPUTS with B = 1 → EVENT_NAMES, each [MAX_EVENTS]; people [MAX_EVENTS, S]: chances to be the shopper."""
         batch = TickBatch(**dict(zip(TICK_INPUTS, inputs, strict=True)))
         journey = self.receipt.encoder(batch)
         masks = (batch.lane_mask, batch.shopper_mask)
         fits = batch.lanes[..., LANE_FIT]
         previous = journey.memory[:, :0]
-        written: list[tuple[Choice, Tensor]] = []
+        written: list[tuple[Choice, Tensor, Tensor]] = []
         for i in range(MAX_EVENTS):
             state = self.receipt.decoder.states(journey, previous)[:, -1:]
             logits, choice = self.receipt.decoder(state, journey, fits, None, masks, first=i == 0)
             previous = torch.cat([previous, self.receipt.embed(choice, journey)], dim=1)
-            written.append((choice, confidence(logits, choice)))
-        parts = [torch.cat([getattr(choice, name)[0] for choice, _ in written]) for name in EVENT_NAMES[:-1]]
-        return (*parts, torch.cat([sure[0] for _, sure in written]))
+            written.append((choice, confidence(logits, choice), logits.shopper.softmax(-1)))
+        parts = [torch.cat([getattr(choice, name)[0] for choice, _, _ in written]) for name in EVENT_NAMES[:-2]]
+        return (*parts, torch.cat([sure[0] for _, sure, _ in written]), torch.cat([who[0] for _, _, who in written]))
 
 
 def confidence(logits: EventLogits, choice: Choice) -> Tensor:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
+from openaisle.predictor import ShelfLook
 from openaisle.receipts.events import Kind, LedgerEvent
 from openaisle.store.store import Store
 from openaisle.tokens.catalogue import unit_grams
 from openaisle.tokens.journey import MAX_UNITS, adjacent, lane_table
+from openaisle.tokens.shelf import MOST_UNITS
 
 SURE = (0.03, 0.97)  # the decoder's confidence is believed within these
 DROP_COST = 1.2  # the event never was
@@ -31,23 +34,38 @@ BATCH, UNIT = 0.022, 0.015  # deviations of a batch's and of a unit's mass
 LEAK, LEAK_SD = 0.028, 0.025  # share of what lies on a lane that the scale on either side feels instead
 WIDE_COST, WIDE_SHARE = 3.0, 0.3  # something lies across lanes: its mass adds up, but no single scale is right
 UNEXPLAINED_COST = 6.0  # a change by anything else: a bag put down, a fixture moved
+TRUST = 0.7  # in what a shelf look says of products
+MOST_LOOKS = 3.0  # log-odds that a look may hold against an account for seeing something, or nothing
 MARGIN = 1.0  # log-odds by which an account must beat the one written
 MOST_SURE = 0.95
+KINDS_ADDED: tuple[Kind, ...] = ("take", "return")
 NAMELESS = "?"  # id of an event that has no place in a ledger yet
 
 
 @dataclass(frozen=True)
 class Goods:
-    """What events may be about: unit masses in grams by GTIN; each lane's own product and scale; neighbours."""
+    """What events may be about: unit masses in grams by GTIN; each lane's own product and scale; neighbours.
+
+    A lane without a scale has a number below zero in place of one.
+    """
 
     unit_grams: Mapping[str, float]
     planned: Mapping[str, str]
     scale: Mapping[str, int]
     beside: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    row: Mapping[str, int] = field(default_factory=dict)  # of a GTIN in the catalogue, as looks name products
 
-    def lanes_on(self, scale: int) -> list[str]:
+    @cached_property
+    def places(self) -> Mapping[int, tuple[str, ...]]:
+        """The lanes that stand on each scale."""
+        out: dict[int, tuple[str, ...]] = {}
+        for lane, scale in self.scale.items():
+            out[scale] = (*out.get(scale, ()), lane)
+        return out
+
+    def lanes_on(self, scale: int) -> tuple[str, ...]:
         """The lanes that stand on a scale."""
-        return [lane for lane, on in self.scale.items() if on == scale]
+        return self.places.get(scale, ())
 
 
 def goods_of(store: Store) -> Goods:
@@ -63,9 +81,15 @@ def goods_of(store: Store) -> Goods:
     return Goods(
         {gtin: grams for gtin, grams in zip(gtins, unit_grams(store).tolist(), strict=True) if grams > 0},
         {lane.id: gtins[product] for lane, product in lanes if product >= 0},
-        {lane.id: lane.scale for lane, _ in lanes if lane.scale >= 0},
+        {lane.id: lane.scale if lane.scale >= 0 else bare(lane.index) for lane, _ in lanes},
         {scale: tuple(sorted(others)) for scale, others in beside.items()},
+        {gtin: row for row, gtin in enumerate(gtins)},
     )
+
+
+def bare(lane: int) -> int:
+    """The number that stands for the scale that a lane (store index) has not."""
+    return -1 - lane
 
 
 @dataclass(frozen=True)
@@ -74,6 +98,7 @@ class Case:
 
     grams, noise: change and a sample's deviation by scale. reach: closeness 0..1 of each visit's hands to each scale
     meanwhile. baskets: units by GTIN of each visit. lying: (lane, GTIN) of what is known to lie in wrong lanes.
+    looks: what still pictures from before and after say, by lane. places: the scales, those that are none included.
     """
 
     grams: Mapping[int, float]
@@ -82,6 +107,8 @@ class Case:
     reach: Mapping[str, Mapping[int, float]]
     baskets: Mapping[str, Mapping[str, int]]
     lying: frozenset[tuple[str, str]] = frozenset()
+    looks: Mapping[str, ShelfLook] = field(default_factory=dict)
+    places: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,10 +122,11 @@ class Account:
 
 def explain(case: Case, goods: Goods) -> tuple[Account, float] | None:
     """The likeliest account and its probability; None where the events as written will do."""
-    kept = misfit(case, case.told, goods)
+    kept = against(case, case.told, goods)
     least = sum(float(np.log(reading(case.noise[s]))) for s in case.grams)  # no account's masses fit better
+    least -= TRUST * sum(float(np.log(len(goods.row))) for _ in case.looks)
     found = [
-        replace(a, cost=a.cost + misfit(case, after(case.told, a), goods))
+        replace(a, cost=a.cost + against(case, after(case.told, a), goods))
         for a in accounts(case, goods) if a.cost + least < kept - MARGIN
     ]  # fmt: skip
     best = min(found, key=lambda account: account.cost, default=None)
@@ -134,8 +162,14 @@ def accounts(case: Case, goods: Goods) -> Iterator[Account]:
 
 def added(case: Case, goods: Goods) -> Iterator[Account]:
     """Accounts with one event that nobody wrote."""
-    scale = max(case.grams, key=lambda s: abs(case.grams[s]))
-    kind: Kind = "take" if case.grams[scale] < 0 else "return"
+    for kind in KINDS_ADDED:
+        for scale in case.places:
+            if case.grams.get(scale, 0.0) * (1 if kind == "take" else -1) <= 0:
+                yield from added_at(case, scale, kind, goods)
+
+
+def added_at(case: Case, scale: int, kind: Kind, goods: Goods) -> Iterator[Account]:
+    """Accounts with one event of a kind at a scale that nobody wrote."""
     near = {visit: by_scale.get(scale, 0.0) for visit, by_scale in case.reach.items()}
     for visit, closeness in near.items():
         if closeness < LEAST_REACH:
@@ -164,6 +198,31 @@ def products(case: Case, kind: str, visit: str, lane: str, goods: Goods) -> Iter
     for gtin in goods.unit_grams:
         if gtin != own:
             yield gtin, LYING_COST if (lane, gtin) in case.lying else STRANGER_COST + choice
+
+
+def against(case: Case, events: Sequence[LedgerEvent], goods: Goods) -> float:
+    """What masses and looks say against events."""
+    seen = sum(unlike(look, lane, events, goods) for lane, look in case.looks.items())
+    return seen + (misfit(case, events, goods) if case.grams else 0.0)
+
+
+def unlike(look: ShelfLook, lane: str, events: Sequence[LedgerEvent], goods: Goods) -> float:
+    """What a look at a lane says against events: minus the log of its probability, but for a constant."""
+    net: dict[str, int] = {}
+    for event in events:
+        if event.lane == lane:
+            net[event.gtin] = net.get(event.gtin, 0) + signed(event)
+    out = 0.0
+    for side, sign in enumerate((-1, 1)):  # what left, what came
+        moved = [gtin for gtin, units in net.items() if units * sign > 0]
+        seen = float(look.changed[side]) * (1 if moved else -1)
+        out += min(float(np.logaddexp(0.0, -seen)), MOST_LOOKS)
+        if len(moved) == 1 and moved[0] in goods.row:
+            out -= TRUST * (float(look.named[side, goods.row[moved[0]]]) + float(np.log(len(goods.row))))
+    if goods.scale[lane] < 0:
+        units = net.get(goods.planned.get(lane, ""), 0)
+        out -= float(look.net[int(np.clip(units, -MOST_UNITS, MOST_UNITS)) + MOST_UNITS])
+    return out
 
 
 def misfit(case: Case, events: Sequence[LedgerEvent], goods: Goods) -> float:

@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from openaisle.accounts import bare
 from openaisle.messages import NANOSECONDS
+from openaisle.predictor import Predictor, ShelfLook
 from openaisle.receipts.events import Evidence, LedgerEvent
 from openaisle.receipts.ledger import fold
-from openaisle.settle import QUIET_S, Around
+from openaisle.settle import QUIET_S, Around, Stills
+from openaisle.shelves import clear_windows
 from openaisle.state import Setup, State
 from openaisle.tokens.journey import FRAME_HZ, hands_in_lanes, opening_distance
 from openaisle.tokens.tick import Tick
@@ -19,9 +22,20 @@ from openaisle.writing import track_window
 CLOSE_M, LEAST_CLOSE = 0.1, 0.05  # a hand this far from a lane is a third as close; less is not remembered
 
 
-def surroundings(state: State, setup: Setup) -> Around:
+def surroundings(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> Around:
     """What there is to know beside scales and events."""
-    return Around(reach_of(state, setup), baskets_of(state), lying_of(state, setup))
+    since = tick.index - int(QUIET_S) + 1  # the last frames of that tick came when all was quiet
+
+    def look(lane: str, before: Stills) -> ShelfLook | None:
+        product = int(setup.table.product[setup.store.lane_index[lane]])
+        if not before or product < 0:
+            return None
+        windows = clear_windows(setup.shelf_views[lane], (before, state.stills), since, product)
+        return predictor.look_at_shelf(windows, setup.shelf_vectors) if windows is not None else None
+
+    end_ns = tick.time_ns + NANOSECONDS
+    leaving = frozenset(s.visit for s in state.shoppers if s.left_ns and s.left_ns < end_ns)
+    return Around(reach_of(state, setup), baskets_of(state), lying_of(state, setup), leaving, state.stills, look)
 
 
 def found_late(event: LedgerEvent, number: int, tick: Tick, setup: Setup) -> LedgerEvent:
@@ -29,23 +43,24 @@ def found_late(event: LedgerEvent, number: int, tick: Tick, setup: Setup) -> Led
     lane = setup.store.lanes[setup.store.lane_index[event.lane]]
     seen = tuple(camera.id for camera in setup.store.cameras if camera.sees(lane.front_m))
     began_ns = tick.time_ns - int(2 * QUIET_S * NANOSECONDS)
-    evidence = Evidence(seen, (setup.store.spec.scales[lane.scale].id,), began_ns, tick.time_ns, lane.id)
+    scales = (setup.store.spec.scales[lane.scale].id,) if lane.scale >= 0 else ()
+    evidence = Evidence(seen, scales, began_ns, tick.time_ns, lane.id)
     name = f"t{tick.index:06d}-s{number}"
     return replace(event, event_id=name, time_ns=tick.time_ns - int(QUIET_S * NANOSECONDS), evidence=evidence)
 
 
 def reach_of(state: State, setup: Setup) -> dict[str, dict[int, float]]:
     """Closeness from 0 to 1 of each visit's hands to scales in the tick's slots, where it is worth mentioning."""
-    table, weighed = setup.table, setup.table.scale >= 0
+    table = setup.table
     out: dict[str, dict[int, float]] = {}
-    if not state.shoppers or not weighed.any():
+    if not state.shoppers:
         return out
     tracks = track_window(state)
     close = np.exp(-opening_distance(table, hands_in_lanes(table, tracks))[:, :, -FRAME_HZ:].min((2, 3)) / CLOSE_M)
     for shopper, row in zip(state.shoppers, close, strict=True):
         mine = out.setdefault(shopper.visit, {})
-        for lane in np.flatnonzero(weighed & (row > LEAST_CLOSE)).tolist():
-            scale = int(table.scale[lane])
+        for lane in np.flatnonzero(row > LEAST_CLOSE).tolist():
+            scale = int(table.scale[lane]) if table.scale[lane] >= 0 else bare(lane)
             mine[scale] = max(mine.get(scale, 0.0), float(row[lane]))
     return out
 

@@ -24,7 +24,8 @@ from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update,
 from openaisle.receipts.events import Evidence, LedgerEvent
 from openaisle.receipts.ledger import fold, renamed
 from openaisle.receipts.pricing import Receipt, local_day, price
-from openaisle.settle import settle
+from openaisle.settle import Stills, settle
+from openaisle.shelves import keep_still
 from openaisle.state import ReceiptUpdate, Setup, Shopper, State, StepResult, Track
 from openaisle.store.store import Store
 from openaisle.tokens.catalogue import picture_stack
@@ -38,6 +39,7 @@ from openaisle.tokens.journey import (
 from openaisle.tokens.patches import GateState, Patches, absorb, gate
 from openaisle.tokens.rays import ray_table
 from openaisle.tokens.scales import HISTORY, RATE_HZ
+from openaisle.tokens.shelf import shelf_views
 from openaisle.tokens.tick import Sensed, Tick, Ticker
 from openaisle.tracking import BIRTH_SLOTS, claim_exits, enter, find_unclaimed
 from openaisle.volume import Picture
@@ -53,10 +55,12 @@ def set_up(store: Store, predictor: Predictor, *, video: bool = True, scales: bo
     table = lane_table(store)
     rays = tuple(ray_table(camera) for camera in store.cameras)
     names = {camera.id: i for i, camera in enumerate(store.cameras)}
-    embeddings = predictor.embed_catalogue(picture_stack(store))
+    pictures = picture_stack(store)
+    views = {lane.id: shelf_views(lane, store.cameras) for lane in store.lanes}
     setup = Setup(
-        store, table if scales else without_scales(table), rays, names, embeddings, goods_of(store), video, scales
-    )
+        store, table if scales else without_scales(table), rays, names, predictor.embed_catalogue(pictures),
+        predictor.embed_shelves(pictures), views, goods_of(store), video, scales,
+    )  # fmt: skip
     rows = np.full((len(store.spec.scales) if scales else 0, HISTORY), np.nan, dtype=np.float32)
     nobody = predictor.place(np.zeros((0, 2), dtype=np.float32), 0.4)
     return setup, State(tuple(GateState() for _ in rays), nobody, grams=rows)
@@ -77,7 +81,7 @@ def decide(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tupl
     events, state = write(state, tick, predictor, setup)
     before = len(state.ledger.events)
     state, updates = charge(state, tick, events, setup)
-    state, corrected = correct(state, tick, before, setup)
+    state, corrected = correct(state, tick, before, predictor, setup)
     return state, (*updates, *corrected)
 
 
@@ -90,7 +94,8 @@ def follow(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> Stat
     """Video: gate, look, and carry the memory over the tick's slots; gates open and close visits."""
     gates, slots, patches = see(state.gates, tick, setup)
     votes = predictor.look(slots)
-    state = replace(state, gates=renew(gates, patches, votes))
+    gates, stills = renew(gates, state.stills, last_seen(patches, votes), tick, setup)
+    state = replace(state, gates=gates, stills=stills)
     arrivals = [(tick.slot(event.time_ns), event) for event in tick.gates if event.kind == "entry"]
     for slot in range(FRAME_HZ):
         coming = [event for at, event in arrivals if at == slot]
@@ -149,18 +154,28 @@ def see(
     return tuple(states), [visual_tokens(found, setup.rays) for found in patches], patches
 
 
-def renew(gates: tuple[GateState, ...], patches: list[list[Patches]], votes: list[Arrays]) -> tuple[GateState, ...]:
-    """Backgrounds renewed where the last frames show stillness and nobody."""
-    states = list(gates)
-    last: dict[int, tuple[Patches, Float32]] = {}
+def last_seen(patches: list[list[Patches]], votes: list[Arrays]) -> dict[int, tuple[Patches, Float32]]:
+    """Each camera's last frame of a tick: its changed patches, and their chances to show a person."""
+    out: dict[int, tuple[Patches, Float32]] = {}
     for found, vote in zip(patches, votes, strict=True):
         first = 0
         for p in found:
-            last[p.camera] = (p, vote["person"][first : first + len(p.cells)].astype(np.float32))
+            out[p.camera] = (p, vote["person"][first : first + len(p.cells)].astype(np.float32))
             first += len(p.cells)
-    for camera, (p, person) in last.items():
-        states[camera] = absorb(states[camera], p, person)
-    return tuple(states)
+    return out
+
+
+def renew(
+    gates: tuple[GateState, ...], stills: Stills, seen: Mapping[int, tuple[Patches, Float32]], tick: Tick, setup: Setup
+) -> tuple[tuple[GateState, ...], Stills]:
+    """Backgrounds renewed where the last frames show stillness and nobody, and shelves where they show them."""
+    backgrounds, shelves = list(gates), list(stills or (None,) * len(gates))
+    rgb = {setup.camera_index.get(frame.camera): frame.rgb for frames in tick.frames for frame in frames}
+    for camera, told in seen.items():
+        backgrounds[camera] = absorb(gates[camera], *told)
+        if gates[camera].background is not None:
+            shelves[camera] = keep_still(shelves[camera], gates[camera], rgb[camera], told, tick.index)
+    return tuple(backgrounds), tuple(shelves)
 
 
 def arrive(state: State, coming: list[GateEvent], predictor: Predictor, setup: Setup) -> State:
@@ -228,9 +243,11 @@ def chances(state: State, event: WrittenEvent) -> dict[str, float]:
     return out
 
 
-def correct(state: State, tick: Tick, known: int, setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
+def correct(
+    state: State, tick: Tick, known: int, predictor: Predictor, setup: Setup
+) -> tuple[State, tuple[ReceiptUpdate, ...]]:
     """What the settled scales say of the ledger's entries, of which the first `known` are not new."""
-    around = surroundings(state, setup)
+    around = surroundings(state, tick, predictor, setup)
     settled, entries = settle(state.settled, state.ledger.events[known:], state.grams, around, setup.goods)
     state = replace(state, settled=settled)
     told = [

@@ -27,6 +27,7 @@ MEMORY_NAMES = (
     "floor", "floor_variance", "velocity", "hands", "hand_variance", "head", "appearance", "activity",
     "mass",
 )  # fmt: skip
+SHELF_NAMES = ("named", "changed", "net")
 GLANCE_NAMES = ("offset", "log_sd", "seen", "item", "holds", "product")
 Float32 = NDArray[np.float32]
 UInt8 = NDArray[np.uint8]
@@ -76,6 +77,26 @@ class WrittenEvent:
     people: tuple[float, ...] = ()  # chance of each row to be the shopper; () = not told
 
 
+@dataclass(frozen=True)
+class ShelfWindows:
+    """W clear views of one lane before and after something may have happened (tokens/shelf.py)."""
+
+    before: UInt8  # [W, 32, 32, 3]
+    after: UInt8  # [W, 32, 32, 3]
+    area: UInt8  # [W, 32, 32]
+    features: Float32  # [W, SHELF_FEATURES]
+    product: int  # the lane's own
+
+
+@dataclass(frozen=True)
+class ShelfLook:
+    """What left the lane and what came, by all views together; K products."""
+
+    named: Float32  # [2, K] log-probability over the catalogue, of what left and of what came
+    changed: Float32  # [2] log-odds that something left, came
+    net: Float32  # [SHELF_CHANGES] log-probability of so many units more of the lane's own product
+
+
 class Predictor(Protocol):
     """A model behind the pipeline."""
 
@@ -103,6 +124,14 @@ class Predictor(Protocol):
 
     def glance(self, now: UInt8, before: UInt8, features: Float32) -> dict[str, Float32]:
         """Windows [W] around believed hands: GLANCE_NAMES → what each says (model/glance.py)."""
+        ...
+
+    def embed_shelves(self, pictures: NDArray[np.uint8]) -> Float32:
+        """Picture vectors [products, E] for `look_at_shelf`."""
+        ...
+
+    def look_at_shelf(self, windows: ShelfWindows, vectors: Float32) -> ShelfLook:
+        """What changed in a lane (model/shelf.py)."""
         ...
 
     def write(self, view: TickView) -> list[WrittenEvent]:
@@ -134,7 +163,7 @@ def join(parts: list[NDArray[Value]], empty: NDArray[Value]) -> NDArray[Value]:
 
 
 class GraphPredictor(ABC):
-    """A network as six calls (pictures, look, remember, heatmap, glance, write), whatever runs them; batches, pads."""
+    """A network as eight calls (model/graphs.py), whatever runs them; batches, pads."""
 
     def __init__(self, name: str, widths: tuple[int, int]) -> None:
         self.name = name
@@ -224,6 +253,21 @@ class GraphPredictor(ABC):
         """What windows around believed hands say."""
         values = self.call("glance", {"now": now, "before": before, "features": features})
         return {name: floats(value) for name, value in zip(GLANCE_NAMES, values, strict=True)}
+
+    def embed_shelves(self, pictures: NDArray[np.uint8]) -> Float32:
+        """Picture vectors for the shelf look."""
+        if not len(pictures):
+            return np.zeros((0, self.widths[1]), dtype=np.float32)
+        return floats(self.call("shelf_pictures", {"pictures": pictures})[0])
+
+    def look_at_shelf(self, windows: ShelfWindows, vectors: Float32) -> ShelfLook:
+        """What changed in a lane."""
+        feed: Arrays = {
+            "before": windows.before, "after": windows.after, "area": windows.area, "features": windows.features,
+            "vectors": vectors, "product": np.array(windows.product, dtype=np.int64),
+        }  # fmt: skip
+        named, changed, net = self.call("shelf", feed)
+        return ShelfLook(floats(named), floats(changed), floats(net))
 
     def write(self, view: TickView) -> list[WrittenEvent]:
         """The tick's events, greedily decoded."""

@@ -15,12 +15,13 @@ from openaisle.predictor import Arrays, WrittenEvent
 from openaisle.receipts.document import Update
 from openaisle.receipts.ledger import Ledger
 from openaisle.receipts.pricing import Receipt
-from openaisle.settle import Settled
+from openaisle.settle import Settled, Stills
 from openaisle.store.store import Store
 from openaisle.tokens.journey import LaneTable
 from openaisle.tokens.patches import GateState
 from openaisle.tokens.rays import RayTable
 from openaisle.tokens.scales import HISTORY
+from openaisle.tokens.shelf import ShelfView
 from openaisle.tokens.tick import Tick
 from openaisle.tracking import Births
 
@@ -36,6 +37,8 @@ class Setup:
     rays: tuple[RayTable, ...]
     camera_index: Mapping[str, int]
     embeddings: Float32
+    shelf_vectors: Float32  # of the catalogue, for looks at shelves
+    shelf_views: Mapping[str, tuple[ShelfView, ...]]  # by lane
     goods: Goods
     video: bool = True
     scales: bool = True
@@ -79,6 +82,7 @@ class State:
     gates: tuple[GateState, ...]
     memory: Arrays  # rows as shoppers
     shoppers: tuple[Shopper, ...] = ()
+    stills: Stills = ()  # by camera: the shelves as they were last seen with nobody before them
     window: tuple[Arrays, ...] = ()  # the last FRAMES slots: memory rows by shopper number
     grams: Float32 = field(default_factory=lambda: np.zeros((0, HISTORY), dtype=np.float32))
     ledger: Ledger = field(default_factory=Ledger)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from openaisle.messages import Activity, GateEvent, ScaleBatch, ShopperTruth, Truth, TruthTick
 from openaisle.pipeline import decide, finish, roll, set_up
-from openaisle.predictor import Arrays, Predictor, TickView, VisualTokens, WrittenEvent
+from openaisle.predictor import Arrays, Predictor, ShelfLook, ShelfWindows, TickView, VisualTokens, WrittenEvent
 from openaisle.receipts.ledger import fold
 from openaisle.receipts.pricing import Receipt, local_day, price
 from openaisle.sim.source import SimulatedStore
@@ -56,6 +56,14 @@ class Blind:
     def glance(self, now: NDArray[np.uint8], before: NDArray[np.uint8], features: Float32) -> dict[str, Float32]:
         """Nothing."""
         return {}
+
+    def embed_shelves(self, pictures: NDArray[np.uint8]) -> Float32:
+        """Nothing is looked at."""
+        return np.zeros((len(pictures), 1), dtype=np.float32)
+
+    def look_at_shelf(self, windows: ShelfWindows, vectors: Float32) -> ShelfLook:
+        """Nothing is looked at."""
+        raise AssertionError("true tracks come without pictures")
 
     def write(self, view: TickView) -> list[WrittenEvent]:
         """Nothing."""

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from openaisle.model.graphs import EVENT_NAMES, VOTE_NAMES, Foundation, flat, graphs_of
 from openaisle.model.memory import memory_names, new_memory, votes_from_tokens
-from openaisle.predictor import GLANCE_NAMES, MODEL_VERSION
+from openaisle.predictor import GLANCE_NAMES, MODEL_VERSION, SHELF_NAMES
 from openaisle.tokens.body import BODY_FEATURES, BODY_PX
+from openaisle.tokens.catalogue import PICTURE_PX, PICTURE_SIDES
 from openaisle.tokens.glance import WINDOW_FEATURES, WINDOW_PX
 from openaisle.tokens.journey import (
     BASKET_FEATURES,
@@ -30,6 +31,7 @@ from openaisle.tokens.journey import (
 )
 from openaisle.tokens.padding import TICK_INPUTS
 from openaisle.tokens.rays import RAY_FEATURES
+from openaisle.tokens.shelf import SHELF_FEATURES, SHELF_PX
 from openaisle.training.weights import save_weights
 
 
@@ -45,6 +47,7 @@ def export(network: Foundation, folder: Path, record: dict[str, str | float]) ->
         _export_remember(network, folder)
         _export_heatmap(network, folder)
         _export_glance(network, folder)
+        _export_shelf(network, folder)
         _export_write(network, folder)
     files = sorted(path for path in folder.iterdir() if path.suffix in (".onnx", ".safetensors"))
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
@@ -131,6 +134,21 @@ def _export_glance(network: Foundation, folder: Path) -> None:
     axes = {name: {0: "w"} for name in (*names, *GLANCE_NAMES)}
     inputs = [windows, windows, torch.randn(3, WINDOW_FEATURES)]
     _save(graphs_of(network)["glance"], inputs, folder / "glance.onnx", (names, GLANCE_NAMES), axes)
+
+
+def _export_shelf(network: Foundation, folder: Path) -> None:
+    pictures = torch.zeros(3, PICTURE_SIDES, PICTURE_PX, PICTURE_PX, 3, dtype=torch.uint8)
+    axes = {"pictures": {0: "m"}, "vectors": {0: "m"}}
+    names = (["pictures"], ["vectors"])
+    _save(graphs_of(network)["shelf_pictures"], [pictures], folder / "shelf_pictures.onnx", names, axes)
+    windows = torch.zeros(3, SHELF_PX, SHELF_PX, 3, dtype=torch.uint8)
+    inputs = [
+        windows, windows, windows[..., 0], torch.randn(3, SHELF_FEATURES), torch.randn(4, network.config.product_width),
+        torch.tensor(1),
+    ]  # fmt: skip
+    told = ("before", "after", "area", "features", "vectors", "product")
+    axes = {name: {0: "w"} for name in told[:4]} | {"vectors": {0: "k"}, "named": {1: "k"}}
+    _save(graphs_of(network)["shelf"], inputs, folder / "shelf.onnx", (told, SHELF_NAMES), axes)
 
 
 def _export_write(network: Foundation, folder: Path) -> None:

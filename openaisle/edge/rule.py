@@ -9,7 +9,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.predictor import Arrays, Float32, Predictor, TickView, VisualTokens, WrittenEvent
+from openaisle.predictor import (
+    Arrays,
+    Float32,
+    Predictor,
+    ShelfLook,
+    ShelfWindows,
+    TickView,
+    VisualTokens,
+    WrittenEvent,
+)
 from openaisle.tokens.journey import FRAMES, KINDS, hands_in_lanes, opening_distance
 from openaisle.tokens.scales import PAST_S, RATE_HZ, TICK_S
 
@@ -50,6 +59,14 @@ class RulePredictor:
     def glance(self, now: NDArray[np.uint8], before: NDArray[np.uint8], features: Float32) -> dict[str, Float32]:
         """As the eyes do."""
         return self.eyes.glance(now, before, features)
+
+    def embed_shelves(self, pictures: NDArray[np.uint8]) -> Float32:
+        """As the eyes do."""
+        return self.eyes.embed_shelves(pictures)
+
+    def look_at_shelf(self, windows: ShelfWindows, vectors: Float32) -> ShelfLook:
+        """As the eyes say."""
+        return self.eyes.look_at_shelf(windows, vectors)
 
     def write(self, view: TickView) -> list[WrittenEvent]:
         """One event per scale whose level steps within the tick by at least half a unit."""

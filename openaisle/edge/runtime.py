@@ -14,7 +14,7 @@ from openaisle.errors import ModelError, Problem
 from openaisle.predictor import MODEL_VERSION, Arrays, GraphPredictor, Predictor
 
 WEIGHTS = Path(__file__).parent / "weights"
-GRAPHS = ("pictures", "look", "remember", "heatmap", "glance", "write")
+GRAPHS = ("pictures", "look", "remember", "heatmap", "glance", "shelf_pictures", "shelf", "write")
 FIX = "name a shipped model (small, rule) or a folder written by `aisle export`"
 
 

@@ -16,6 +16,7 @@ from openaisle.model.heatmap import HeatmapNetwork, HeatmapOutputs
 from openaisle.model.memory import Memory, ShopperMemory, Votes, memory_names, votes_from_tokens
 from openaisle.model.network import VisionNetwork
 from openaisle.model.receipt import Choice, EventLogits, TickBatch
+from openaisle.model.shelf import ShelfNetwork
 from openaisle.model.tasks.receipt import LANE_FIT, ReceiptNetwork
 from openaisle.model.trunk import Gaussian, PatchOutputs
 from openaisle.predictor import GLANCE_NAMES
@@ -35,6 +36,7 @@ class Foundation:
     memory: ShopperMemory
     heatmap: HeatmapNetwork
     glance: GlanceNetwork
+    shelf: ShelfNetwork
     receipt: ReceiptNetwork
 
     def modules(self) -> dict[str, nn.Module]:
@@ -44,6 +46,7 @@ class Foundation:
             "memory": self.memory,
             "heatmap": self.heatmap,
             "glance": self.glance,
+            "shelf": self.shelf,
             "receipt": self.receipt,
         }
 
@@ -52,8 +55,9 @@ def new_foundation(config: NetworkConfig) -> Foundation:
     """A fresh network."""
     vision = VisionNetwork(config)
     return Foundation(
-        config, vision, ShopperMemory(vision), HeatmapNetwork(), GlanceNetwork(config), ReceiptNetwork(config)
-    )
+        config, vision, ShopperMemory(vision), HeatmapNetwork(), GlanceNetwork(config), ShelfNetwork(config),
+        ReceiptNetwork(config),
+    )  # fmt: skip
 
 
 class PicturesGraph(nn.Module):
@@ -146,6 +150,37 @@ class GlanceGraph(nn.Module):
         return tuple(getattr(out, name) for name in GLANCE_NAMES)
 
 
+class ShelfPicturesGraph(nn.Module):
+    """Catalogue pictures → vectors for the shelf look."""
+
+    def __init__(self, network: Foundation) -> None:
+        super().__init__()
+        self.encoder = network.shelf.pictures
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """[M, 2, 32, 32, 3] → [M, E]."""
+        vectors: Tensor = self.encoder(pictures)
+        return vectors
+
+
+class ShelfGraph(nn.Module):
+    """Views of one lane before and after → what changed there."""
+
+    def __init__(self, network: Foundation) -> None:
+        super().__init__()
+        self.shelf = network.shelf
+
+    def forward(
+        self, before: Tensor, after: Tensor, area: Tensor, features: Tensor, vectors: Tensor, product: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Windows [W, 32, 32, 3] twice, areas [W, 32, 32], vectors [K, E], the lane's product [] → SHELF_NAMES."""
+        own = vectors[product][None].expand(features.shape[0], -1)
+        outputs = self.shelf(before, after, area, features, own)
+        lane = self.shelf.agree(outputs, torch.zeros(features.shape[0], dtype=torch.int64), 1)
+        named = (lane.named[0] @ vectors.T).log_softmax(-1)
+        return named, lane.changed[0], lane.net[0].log_softmax(-1)
+
+
 class WriteGraph(nn.Module):
     """A tick's features → at most MAX_EVENTS events, greedily; kind 0 ends the sequence."""
 
@@ -154,7 +189,7 @@ class WriteGraph(nn.Module):
         self.receipt = network.receipt
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """TICK_INPUTS with B = 1 → EVENT_NAMES, each [MAX_EVENTS]; people [MAX_EVENTS, S]: chances to be the shopper."""
+        """TICK_INPUTS with B = 1 → EVENT_NAMES, each [MAX_EVENTS]; people [MAX_EVENTS, S]: chances to be it."""
         batch = TickBatch(**dict(zip(TICK_INPUTS, inputs, strict=True)))
         journey = self.receipt.encoder(batch)
         masks = (batch.lane_mask, batch.shopper_mask)
@@ -184,13 +219,15 @@ def confidence(logits: EventLogits, choice: Choice) -> Tensor:
 
 
 def graphs_of(network: Foundation) -> dict[str, nn.Module]:
-    """The six calls by name, in evaluation mode."""
+    """The eight calls by name, in evaluation mode."""
     made = {
         "pictures": PicturesGraph(network),
         "look": LookGraph(network),
         "remember": RememberGraph(network),
         "heatmap": HeatmapGraph(network),
         "glance": GlanceGraph(network),
+        "shelf_pictures": ShelfPicturesGraph(network),
+        "shelf": ShelfGraph(network),
         "write": WriteGraph(network),
     }
     return {name: module.eval() for name, module in made.items()}

@@ -17,6 +17,8 @@ INPUTS = {
     "remember": (*VOTE_NAMES, "view", *(f"memory_{name}" for name in memory_names()), "dt_s"),
     "heatmap": ("now", "before", "features"),
     "glance": ("now", "before", "features"),
+    "shelf_pictures": ("pictures",),
+    "shelf": ("before", "after", "area", "features", "vectors", "product"),
     "write": TICK_INPUTS,
 }
 

@@ -14,7 +14,8 @@ PACKAGE = "openaisle"
 # Import order: a file imports only from its own room and from rooms above it.
 ROOMS = (
     "errors", "messages", "store", "sensors", "recording", "sim", "tokens", "receipts", "predictor", "identity",
-    "tracking", "volume", "hands", "settle", "pipeline", "modular", "model", "training", "registry", "edge", "flywheel",
+    "tracking", "volume", "hands", "shelves", "accounts", "settle", "owners", "state", "writing",
+    "correcting", "pipeline", "modular", "model", "training", "registry", "edge", "flywheel",
     "service", "bench", "view", "demo", "cli",
 )  # fmt: skip
 

@@ -12,6 +12,8 @@ from openaisle.predictor import (
     Arrays,
     Float32,
     GraphPredictor,
+    ShelfLook,
+    ShelfWindows,
     TickView,
     UInt8,
     VisualTokens,
@@ -21,6 +23,7 @@ from openaisle.predictor import (
 from openaisle.store.store import Store
 from openaisle.tokens.body import BODY_CELLS
 from openaisle.tokens.journey import KINDS
+from openaisle.tokens.shelf import SHELF_CHANGES
 from openaisle.tokens.tick import Sensed
 from tests.tokens.corner import HEIGHT_PX, LANES, WIDTH_PX, E
 
@@ -75,6 +78,15 @@ class Scripted(GraphPredictor):
     def glance(self, now: UInt8, before: UInt8, features: Float32) -> dict[str, Float32]:
         """No window shows anything."""
         return glanced(len(features))
+
+    def embed_shelves(self, pictures: NDArray[np.uint8]) -> Float32:
+        return np.zeros((len(pictures), E), dtype=np.float32)
+
+    def look_at_shelf(self, windows: ShelfWindows, vectors: Float32) -> ShelfLook:
+        """Every product is as likely as any other, and so is every change."""
+        named = np.full((2, len(vectors)), -np.log(max(len(vectors), 1)), dtype=np.float32)
+        units = np.full(SHELF_CHANGES, -np.log(SHELF_CHANGES), dtype=np.float32)
+        return ShelfLook(named, np.zeros(2, dtype=np.float32), units)
 
     def write(self, view: TickView) -> list[WrittenEvent]:
         self.views.append(view)

@@ -33,7 +33,7 @@ class Stammer(GraphPredictor):
         """Six takes of one unit from the first lane by the first shopper."""
         assert graph == "write"
         zeros = np.zeros(6, dtype=np.int64)
-        return [zeros + 1, zeros, zeros, zeros, zeros, zeros, np.full(6, 0.9, dtype=np.float32)]
+        return [zeros + 1, zeros, zeros, zeros, zeros, zeros, np.full(6, 0.9, dtype=np.float32), np.ones((6, 1))]
 
 
 def test_a_tick_names_each_event_once() -> None:

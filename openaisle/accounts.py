@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from openaisle.predictor import ShelfLook
 from openaisle.receipts.events import Kind, LedgerEvent
 from openaisle.store.store import Store
 from openaisle.tokens.catalogue import unit_grams
-from openaisle.tokens.journey import MAX_UNITS, adjacent, lane_table
+from openaisle.tokens.journey import MAX_UNITS
 from openaisle.tokens.shelf import MOST_UNITS
 
 SURE = (0.03, 0.97)  # the decoder's confidence is believed within these
@@ -28,6 +29,8 @@ PLANNED_COST, LYING_COST, OWNED_COST = 0.3, 0.5, 0.7  # the lane's own, one know
 STRANGER_COST = 2.0  # any other, beside the choice among all
 MORE_STRANGERS_COST = 1.2  # each further unit of such a product
 ADD_COST, ADD_STRANGER_COST, ADDED_UNIT_COST = 2.5, 2.0, 0.6  # an event that nobody wrote; each further unit
+ADD_TOO_COST = 3.0  # beside others that were written
+PAIR_COST, PAIRED = 0.5, 14  # two changes at once; of so many of the cheapest
 LEAST_REACH = 0.3  # closeness of a hand to a lane (see reach) below which nothing is added
 READING_G, NOISES = 1.5, 0.4  # deviation of a settled level: grams, and share of a sample's noise
 BATCH, UNIT = 0.022, 0.015  # deviations of a batch's and of a unit's mass
@@ -73,9 +76,10 @@ def goods_of(store: Store) -> Goods:
     gtins = [product.gtin for product in store.products]
     lanes = list(zip(store.lanes, store.lane_product.tolist(), strict=True))
     beside: dict[int, set[int]] = {}
-    for i in np.flatnonzero(adjacent(lane_table(store))).tolist():
-        a, b = store.lanes[i].scale, store.lanes[i + 1].scale
-        if a >= 0 and b >= 0 and a != b:
+    for one, next_ in pairwise(store.lanes):
+        a, b = one.scale, next_.scale
+        same_shelf = one.id.rpartition(".")[0] == next_.id.rpartition(".")[0]
+        if same_shelf and a >= 0 and b >= 0 and a != b:
             beside.setdefault(a, set()).add(b)
             beside.setdefault(b, set()).add(a)
     return Goods(
@@ -112,11 +116,19 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Account:
-    """One way it may have been: an event in place of another (None: it never was), or beside them all."""
+class Change:
+    """An event in place of another (None: it never was), or beside them all; and what speaks against it (log-odds)."""
 
     instead: LedgerEvent | None  # of the told events
     event: LedgerEvent | None
+    cost: float
+
+
+@dataclass(frozen=True)
+class Account:
+    """One way it may have been."""
+
+    changes: tuple[Change, ...]
     cost: float
 
 
@@ -138,38 +150,73 @@ def explain(case: Case, goods: Goods) -> tuple[Account, float] | None:
 
 def after(told: Sequence[LedgerEvent], account: Account) -> list[LedgerEvent]:
     """The events as an account has them."""
-    kept = [event for event in told if event is not account.instead]
-    return [*kept, account.event] if account.event else kept
+    replaced = [change.instead for change in account.changes]
+    kept = [event for event in told if not any(event is other for other in replaced)]
+    return kept + [change.event for change in account.changes if change.event]
 
 
 def accounts(case: Case, goods: Goods) -> Iterator[Account]:
-    """Every account but the one written, at what it costs beside its misfit."""
+    """Every account but the one written, at what it costs beside its misfit: one change, or two cheap ones."""
+    single = [*changes(case, goods), *added(case, goods)]
+    for change in single:
+        yield Account((change,), change.cost)
+    cheap = sorted(single, key=lambda change: change.cost)[:PAIRED]
+    for a, b in combinations(cheap, 2):
+        if a.instead is None or a.instead is not b.instead:
+            yield Account((a, b), a.cost + b.cost + PAIR_COST)
+
+
+def changes(case: Case, goods: Goods) -> Iterator[Change]:
+    """Every told event otherwise."""
     for event in case.told:
         sure = float(np.clip(event.confidence, *SURE))
         flip = float(np.log(sure / (1 - sure)))
-        yield Account(event, None, flip + DROP_COST)
+        yield Change(event, None, flip + DROP_COST)
         for units in range(1, MAX_UNITS + 1):
             apart = UNITS_COST + UNIT_COST * abs(units - event.quantity)
             if units != event.quantity:
-                yield Account(event, replace(event, quantity=units), flip + apart)
+                yield Change(event, replace(event, quantity=units), flip + apart)
             for gtin, cost in products(case, event.kind, event.visit, event.lane, goods):
                 if gtin != event.gtin:
                     many = apart if goods.planned.get(event.lane) == gtin else MORE_STRANGERS_COST * (units - 1)
-                    yield Account(event, replace(event, gtin=gtin, quantity=units), flip + OTHER_COST + cost + many)
-    if not case.told:
-        yield from added(case, goods)
+                    yield Change(event, replace(event, gtin=gtin, quantity=units), flip + OTHER_COST + cost + many)
+            yield from turned(event, units, flip + OTHER_COST + PLANNED_COST + UNIT_COST * (units - 1), goods)
+        if event.kind == "return":
+            yield from others(case, event, flip + OTHER_COST, goods)
 
 
-def added(case: Case, goods: Goods) -> Iterator[Account]:
-    """Accounts with one event that nobody wrote."""
+def turned(event: LedgerEvent, units: int, cost: float, goods: Goods) -> Iterator[Change]:
+    """A take as a return, or the other way round, of the lane's own product."""
+    own = goods.planned.get(event.lane, "")
+    if own in goods.unit_grams:
+        kind: Kind = "return" if event.kind == "take" else "take"
+        yield Change(event, replace(event, kind=kind, gtin=own, quantity=units), cost)
+
+
+def others(case: Case, event: LedgerEvent, cost: float, goods: Goods) -> Iterator[Change]:
+    """A return as somebody else's, of something that they had."""
+    scale = goods.scale.get(event.lane)
+    near = {visit: by.get(scale, 0.0) for visit, by in case.reach.items()} if scale is not None else {}
+    for visit, closeness in near.items():
+        if visit != event.visit and closeness >= LEAST_REACH:
+            who = float(np.log(max(sum(near.values()), 1.0) / closeness))
+            for gtin in case.baskets.get(visit, {}):
+                if gtin in goods.unit_grams:
+                    mine = replace(event, visit=visit, gtin=gtin, quantity=1)
+                    yield Change(event, mine, cost + who + OWNED_COST)
+
+
+def added(case: Case, goods: Goods) -> Iterator[Change]:
+    """One event that nobody wrote."""
     for kind in KINDS_ADDED:
         for scale in case.places:
-            if case.grams.get(scale, 0.0) * (1 if kind == "take" else -1) <= 0:
+            if case.told or case.grams.get(scale, 0.0) * (1 if kind == "take" else -1) <= 0:
                 yield from added_at(case, scale, kind, goods)
 
 
-def added_at(case: Case, scale: int, kind: Kind, goods: Goods) -> Iterator[Account]:
-    """Accounts with one event of a kind at a scale that nobody wrote."""
+def added_at(case: Case, scale: int, kind: Kind, goods: Goods) -> Iterator[Change]:
+    """One event of a kind at a scale that nobody wrote."""
+    base = ADD_COST + (ADD_TOO_COST if case.told else 0.0)
     near = {visit: by_scale.get(scale, 0.0) for visit, by_scale in case.reach.items()}
     for visit, closeness in near.items():
         if closeness < LEAST_REACH:
@@ -181,7 +228,7 @@ def added_at(case: Case, scale: int, kind: Kind, goods: Goods) -> Iterator[Accou
                 for units in range(1, MAX_UNITS + 1):
                     many = (ADDED_UNIT_COST if known else MORE_STRANGERS_COST) * (units - 1)
                     event = LedgerEvent(NAMELESS, 0, kind, visit, gtin, units, 0.5, lane=lane)
-                    yield Account(None, event, ADD_COST + who + cost + many + (0.0 if known else ADD_STRANGER_COST))
+                    yield Change(None, event, base + who + cost + many + (0.0 if known else ADD_STRANGER_COST))
 
 
 def products(case: Case, kind: str, visit: str, lane: str, goods: Goods) -> Iterator[tuple[str, float]]:

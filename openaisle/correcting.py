@@ -9,10 +9,10 @@ import numpy as np
 
 from openaisle.accounts import bare
 from openaisle.messages import NANOSECONDS
-from openaisle.predictor import Predictor, ShelfLook
+from openaisle.predictor import Predictor
 from openaisle.receipts.events import Evidence, LedgerEvent
 from openaisle.receipts.ledger import fold
-from openaisle.settle import QUIET_S, Around, Stills
+from openaisle.settle import QUIET_S, Around, Sight, Stills
 from openaisle.shelves import clear_windows
 from openaisle.state import Setup, State
 from openaisle.tokens.journey import FRAME_HZ, hands_in_lanes, opening_distance
@@ -26,12 +26,15 @@ def surroundings(state: State, tick: Tick, predictor: Predictor, setup: Setup) -
     """What there is to know beside scales and events."""
     since = tick.index - int(QUIET_S) + 1  # the last frames of that tick came when all was quiet
 
-    def look(lane: str, before: Stills) -> ShelfLook | None:
+    def look(lane: str, before: Stills) -> Sight | None:
         product = int(setup.table.product[setup.store.lane_index[lane]])
         if not before or product < 0:
             return None
-        windows = clear_windows(setup.shelf_views[lane], (before, state.stills), since, product)
-        return predictor.look_at_shelf(windows, setup.shelf_vectors) if windows is not None else None
+        views = setup.shelf_views[lane]
+        windows = clear_windows(views, (before, state.stills), since, product)
+        if windows is None:
+            return None
+        return predictor.look_at_shelf(windows, setup.shelf_vectors), len(windows.before) / len(views)
 
     end_ns = tick.time_ns + NANOSECONDS
     leaving = frozenset(s.visit for s in state.shoppers if s.left_ns and s.left_ns < end_ns)

@@ -59,7 +59,7 @@ def set_up(store: Store, predictor: Predictor, *, video: bool = True, scales: bo
     views = {lane.id: shelf_views(lane, store.cameras) for lane in store.lanes}
     setup = Setup(
         store, table if scales else without_scales(table), rays, names, predictor.embed_catalogue(pictures),
-        predictor.embed_shelves(pictures), views, goods_of(store), video, scales,
+        predictor.embed_shelves(pictures), views, goods_of(store), video, scales, predictor.settles,
     )  # fmt: skip
     rows = np.full((len(store.spec.scales) if scales else 0, HISTORY), np.nan, dtype=np.float32)
     nobody = predictor.place(np.zeros((0, 2), dtype=np.float32), 0.4)
@@ -247,6 +247,8 @@ def correct(
     state: State, tick: Tick, known: int, predictor: Predictor, setup: Setup
 ) -> tuple[State, tuple[ReceiptUpdate, ...]]:
     """What the settled scales say of the ledger's entries, of which the first `known` are not new."""
+    if not setup.settles:
+        return state, ()
     around = surroundings(state, tick, predictor, setup)
     settled, entries = settle(state.settled, state.ledger.events[known:], state.grams, around, setup.goods)
     state = replace(state, settled=settled)

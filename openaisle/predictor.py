@@ -101,6 +101,7 @@ class Predictor(Protocol):
     """A model behind the pipeline."""
 
     name: str
+    settles: bool  # whether settled scales and shelves correct what it writes (settle.py)
 
     def embed_catalogue(self, pictures: NDArray[np.uint8]) -> Float32:
         """Picture vectors [products, E]."""
@@ -164,6 +165,8 @@ def join(parts: list[NDArray[Value]], empty: NDArray[Value]) -> NDArray[Value]:
 
 class GraphPredictor(ABC):
     """A network as eight calls (model/graphs.py), whatever runs them; batches, pads."""
+
+    settles = True
 
     def __init__(self, name: str, widths: tuple[int, int]) -> None:
         self.name = name

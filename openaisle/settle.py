@@ -14,14 +14,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.accounts import LEAST_REACH, Account, Case, Goods, explain
+from openaisle.accounts import LEAST_REACH, Case, Change, Goods, explain
 from openaisle.predictor import ShelfLook
 from openaisle.receipts.events import LedgerEvent
 from openaisle.shelves import Still
 from openaisle.tokens.scales import RATE_HZ, fill_gaps, scale_window
 
 BARE_TICKS = 2  # without a hand, until a lane without a scale is looked at
-WAIT_TICKS = 12  # for a clear view, where one is worth it
+WAIT_TICKS = 25  # for clear views, where they are worth it
+SEEN_SHARE = 0.6  # of a lane's views that must be clear
 QUIET_S = 2.0  # the decoder has seen all that came before
 MOST_MISSING = 0.8  # share of samples without a reading: a slow scale has half
 QUIET_NOISES, QUIET_G = 6.0, 4.0  # range of the samples in which a scale has settled
@@ -30,7 +31,10 @@ Reach = Mapping[str, Mapping[int, float]]
 Stills = tuple[Still | None, ...]  # by camera
 
 
-def blind(lane: str, stills: Stills) -> ShelfLook | None:
+Sight = tuple[ShelfLook, float]  # what is seen, and the share of the cameras that see it
+
+
+def blind(lane: str, stills: Stills) -> Sight | None:
     """Nothing can be seen."""
     return None
 
@@ -54,7 +58,8 @@ class Settled:
 class Around:
     """What else there is to know at a tick: closeness of hands to scales in it, baskets, and what lies wrong.
 
-    leaving: visits that end now. stills: the shelves now. look: what changed in a lane (id) since such stills; None where nobody can see.
+    leaving: visits that end now. stills: the shelves now. look: what changed in a lane (id) since such stills; None
+    where nobody can see.
     """
 
     reach: Reach = field(default_factory=dict)
@@ -62,7 +67,7 @@ class Around:
     lying: frozenset[tuple[str, str]] = frozenset()
     leaving: frozenset[str] = frozenset()
     stills: Stills = ()
-    look: Callable[[str, Stills], ShelfLook | None] = blind
+    look: Callable[[str, Stills], Sight | None] = blind
 
 
 def settle(
@@ -92,14 +97,18 @@ def settle(
             beside = {other for s in cluster for other in goods.beside.get(s, ())} - busy
             felt = sorted(s for s in cluster | beside if s in scales.now and s in level)
             told = tuple(event for s in sorted(cluster) for event in written.get(s, ()))
+            seen = looks(cluster, known.stills, around, goods)
             case = Case(
                 {s: scales.now[s] - level[s] for s in felt}, {s: scales.noise[s] for s in felt}, told, reach,
-                around.baskets, around.lying, looks(cluster, known.stills, around, goods), tuple(sorted(cluster)),
+                around.baskets, around.lying, {lane: look for lane, (look, _) in seen.items()}, tuple(sorted(cluster)),
             )  # fmt: skip
-            if wait < WAIT_TICKS and can_wait(case, around) and worth_a_look(case, goods):
+            hidden = sum(share >= SEEN_SHARE for _, share in seen.values()) < sum(
+                len(goods.lanes_on(s)) for s in cluster
+            )
+            if hidden and wait < WAIT_TICKS and can_wait(case, around) and worth_a_look(case, goods):
                 continue
             found = explain(case, goods)
-            out += [entry(*found)] if found else []
+            out += [entry(change, found[1]) for change in found[0].changes] if found else []
         opened -= cluster
         for s in cluster:
             written.pop(s, None)
@@ -137,7 +146,7 @@ def read(history: NDArray[np.float32]) -> Scales:
     return Scales(dict(enumerate(last.mean(1).tolist())), dict(enumerate(noise.tolist())), moving)
 
 
-def looks(cluster: set[int], stills: Mapping[int, Stills], around: Around, goods: Goods) -> dict[str, ShelfLook]:
+def looks(cluster: set[int], stills: Mapping[int, Stills], around: Around, goods: Goods) -> dict[str, Sight]:
     """What can be seen of the lanes of a cluster."""
     found = {lane: around.look(lane, stills.get(s, ())) for s in sorted(cluster) for lane in goods.lanes_on(s)}
     return {lane: look for lane, look in found.items() if look is not None}
@@ -148,7 +157,7 @@ def can_wait(case: Case, around: Around) -> bool:
     concerned = {event.visit for event in case.told} | {
         visit for visit, by in case.reach.items() if any(by.get(s, 0.0) >= LEAST_REACH for s in case.places)
     }
-    return not case.looks and bool(around.stills) and not concerned & around.leaving
+    return bool(around.stills) and not concerned & around.leaving
 
 
 def worth_a_look(case: Case, goods: Goods) -> bool:
@@ -182,9 +191,9 @@ def clusters(scales: set[int], goods: Goods) -> list[set[int]]:
     return out
 
 
-def entry(account: Account, sure: float) -> LedgerEvent:
-    """The ledger's entry for an account: a correction, or the event that nobody wrote."""
-    old, new = account.instead, account.event
+def entry(change: Change, sure: float) -> LedgerEvent:
+    """The ledger's entry for a change: a correction, or the event that nobody wrote."""
+    old, new = change.instead, change.event
     if old is None:
         assert new is not None
         return replace(new, confidence=sure, reason="the settled scale shows it")
@@ -192,5 +201,5 @@ def entry(account: Account, sure: float) -> LedgerEvent:
     units = new.quantity if new else 0
     return replace(
         told, event_id=f"{old.event_id}~", kind="correction", confidence=sure, supersedes=old.event_id,
-        quantity=units if old.kind == "take" else -units, reason="the settled scale says otherwise",
+        quantity=units if told.kind == "take" else -units, reason="the settled scale says otherwise",
     )  # fmt: skip

@@ -23,7 +23,7 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Still:
-    """One camera's picture of the empty shop [H, W, 3], and the last tick in which each patch was clear [rows, cols]."""
+    """A camera's picture of the empty shop [H, W, 3], and the last tick in which each patch [rows, cols] was clear."""
 
     picture: UInt8
     seen: NDArray[np.int32]

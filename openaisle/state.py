@@ -42,6 +42,7 @@ class Setup:
     goods: Goods
     video: bool = True
     scales: bool = True
+    settles: bool = True  # the predictor's word is not the last
 
 
 @dataclass(frozen=True)

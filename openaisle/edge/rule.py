@@ -30,7 +30,9 @@ REACH_M = 1.2  # nobody takes from a lane that is farther than this from where h
 
 
 class RulePredictor:
-    """Nearest tracked hand to a weight step; the eyes are another predictor's."""
+    """Nearest tracked hand to a weight step; the eyes are another predictor's. What it writes stands."""
+
+    settles = False
 
     def __init__(self, eyes: Predictor) -> None:
         self.eyes = eyes

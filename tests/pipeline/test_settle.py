@@ -153,19 +153,24 @@ def test_a_look_tells_siblings_apart() -> None:
     assert explain(case(-103.0, (tea,)), GOODS) is None
     seen = explain(case(-100.0, (tea,), looks={"l2": look(left=SOAP), "l1": look()}), GOODS)
     assert seen is not None
-    assert seen[0].event is not None
-    assert (seen[0].instead, seen[0].event.gtin) == (tea, SOAP)
+    ((change,), _) = seen[0].changes, seen[1]
+    assert change.event is not None
+    assert (change.instead, change.event.gtin) == (tea, SOAP)
     seen = explain(case(-104.0, (soap,), looks={"l2": look(left=TEA), "l1": look()}), GOODS)
     assert seen is not None
-    assert seen[0].event is not None
-    assert seen[0].event.gtin == TEA
+    ((change,), _) = seen[0].changes, seen[1]
+    assert change.event is not None
+    assert change.event.gtin == TEA
     assert explain(case(-104.0, (tea,), looks={"l2": look(left=TEA), "l1": look()}), GOODS) is None
 
 
 def bare_lane(events: list[LedgerEvent], seen: ShelfLook | None, ticks: int = WAIT_TICKS + 3) -> list[LedgerEvent]:
     """Entries for a lane without a scale in which a hand has been for a tick."""
     stills = (None,)
-    calm, near = (Around(reach, stills=stills, look=lambda _, __: seen) for reach in ({}, {"ann": {bare(3): 1.0}}))
+    calm, near = (
+        Around(reach, stills=stills, look=lambda _, __: (seen, 1.0) if seen else None)
+        for reach in ({}, {"ann": {bare(3): 1.0}})
+    )
     known, out = settle(Settled(), [], level(5000), calm, GOODS)
     known, out = settle(known, events, level(5000), near, GOODS)
     assert out == []
@@ -265,7 +270,7 @@ def test_a_run_corrects_what_its_scales_contradict() -> None:
     goods = goods_of(store)
     lane = next(lane.id for lane in store.lanes if goods.scale.get(lane.id) == 0 and lane.id in goods.planned)
     unit = goods.unit_grams[goods.planned[lane]]
-    sent = shopping([(4.0, 0, -2 * unit)], [(1.0, "entry", "ann")], 24.0)
+    sent = shopping([(4.0, 0, -2 * unit)], [(1.0, "entry", "ann")], 40.0)
     for too_many in (0, 1, 2):
         *_, last = run(store, sent, Miscounting(too_many))
         (line,) = last.receipts["ann"].lines

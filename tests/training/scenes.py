@@ -1,4 +1,4 @@
-"""Training data without the simulator: a visit of half a minute, a shard of single instants, windows around hands."""
+"""Training data without the simulator: a visit, a shard of single instants, windows around hands and of lanes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from openaisle.tokens.glance import WINDOW_FEATURES, WINDOW_PX
 from openaisle.tokens.journey import FRAME_HZ, lane_table
 from openaisle.tokens.rays import RAY_FEATURES
 from openaisle.tokens.scales import RATE_HZ
+from openaisle.tokens.shelf import SHELF_FEATURES, SHELF_PX
 from openaisle.training.dense_data import Arrays
 from openaisle.training.journeys import JourneyRecord
 from tests.tokens.corner import corner_store
@@ -116,4 +117,44 @@ def made_up_windows(windows: int = 60, seed: int = 5) -> Arrays:
         "seen": seen, "item_seen": seen & holds, "holds": holds, "units": holds.astype(np.int8),
         "product": np.where(seen & holds, held, -1).astype(np.int32), "offset": offset, "mask": mask,
         "pictures": pictures,
+    }  # fmt: skip
+
+
+SHELF_GRAMS = (330.0, 340.0, 420.0, 50.0, 500.0, 360.0)  # the first, the second and the last weigh about the same
+
+
+def made_up_shelves(lanes: int = 40, seed: int = 5) -> Arrays:
+    """A shard of lanes on grey, of up to three views each: squares of a product's colour that left or came.
+
+    What left lay above the middle and what came lies below, both within the lane's area, a stripe that the third
+    feature tells: where the lane is, in half windows right of the middle.
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    lane = np.repeat(np.arange(lanes, dtype=np.int32), rng.integers(1, 4, lanes))
+    own = rng.integers(0, len(COLOURS), lanes).astype(np.int32)
+    stranger = rng.integers(0, len(COLOURS), (lanes, 2)).astype(np.int32)
+    product = np.where(rng.random((lanes, 2)) < 0.7, own[:, None], stranger)
+    product = np.where(rng.random((lanes, 2)) < 0.45, product, -1).astype(np.int32)
+    w = len(lane)
+    before = rng.integers(90, 110, (w, SHELF_PX, SHELF_PX, 3)).astype(np.uint8)
+    after, area = before.copy(), np.zeros((w, SHELF_PX, SHELF_PX), np.uint8)
+    shown = np.zeros((w, SHELF_PX, SHELF_PX, 2), np.uint8)
+    left = rng.integers(2, 24, w)  # edge of a square; the lane reaches a cell further
+    for i, l in enumerate(left):
+        area[i, :, l - 2 : l + 8] = 255
+        for side, picture in enumerate((before, after)):
+            row = int(rng.integers(2, 8)) + 14 * side
+            square = slice(row, row + 6), slice(l, l + 6)
+            if product[lane[i], side] >= 0:
+                picture[i][square], shown[i][(*square, side)] = COLOURS[product[lane[i], side]], 255
+    features = rng.normal(0, 0.3, (w, SHELF_FEATURES)).astype(np.float32)
+    features[:, 2] = (left + 2.5 - 15.5) / 16
+    pictures = np.full((len(COLOURS), 2, 32, 32, 3), 255, np.uint8)
+    pictures[:, :, 6:26, 8:24] = np.array(COLOURS, np.uint8)[:, None, None, None]
+    is_own = product == own[:, None]
+    return {
+        "before": before, "after": after, "area": area, "features": features,
+        "mask": shown.reshape(w, 16, 2, 16, 2, 2).mean((2, 4)).astype(np.uint8), "product": product[lane],
+        "own": own[lane], "net": (is_own[:, 1].astype(np.int32) - is_own[:, 0])[lane], "lane": lane,
+        "pictures": pictures, "grams": np.array(SHELF_GRAMS, np.float32),
     }  # fmt: skip

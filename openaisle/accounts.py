@@ -28,7 +28,7 @@ OTHER_COST = 1.0  # another product, beside what speaks against that one:
 PLANNED_COST, LYING_COST, OWNED_COST = 0.3, 0.5, 0.7  # the lane's own, one known to lie there, one out of a basket,
 STRANGER_COST = 2.0  # any other, beside the choice among all
 MORE_STRANGERS_COST = 1.2  # each further unit of such a product
-ADD_COST, ADD_STRANGER_COST, ADDED_UNIT_COST = 2.5, 2.0, 0.6  # an event that nobody wrote; each further unit
+ADD_COST, ADD_STRANGER_COST, ADDED_UNIT_COST = 2.5, 0.5, 0.6  # an event that nobody wrote; each further unit
 ADD_TOO_COST = 3.0  # beside others that were written
 PAIR_COST, PAIRED = 0.5, 14  # two changes at once; of so many of the cheapest
 LEAST_REACH = 0.3  # closeness of a hand to a lane (see reach) below which nothing is added
@@ -36,8 +36,9 @@ READING_G, NOISES = 1.5, 0.4  # deviation of a settled level: grams, and share o
 BATCH, UNIT = 0.022, 0.015  # deviations of a batch's and of a unit's mass
 LEAK, LEAK_SD = 0.028, 0.025  # share of what lies on a lane that the scale on either side feels instead
 WIDE_COST, WIDE_SHARE = 3.0, 0.3  # something lies across lanes: its mass adds up, but no single scale is right
-UNEXPLAINED_COST = 6.0  # a change by anything else: a bag put down, a fixture moved
+UNEXPLAINED_COST = 9.0  # a change by anything else: a bag put down, a fixture moved
 TRUST = 0.7  # in what a shelf look says of products
+COUNT_TRUST = 0.5  # in its count of units, where a scale counts, too
 MOST_LOOKS = 3.0  # log-odds that a look may hold against an account for seeing something, or nothing
 MARGIN = 1.0  # log-odds by which an account must beat the one written
 MOST_SURE = 0.95
@@ -146,6 +147,11 @@ def explain(case: Case, goods: Goods) -> tuple[Account, float] | None:
         return None
     costs = np.array([kept, *(account.cost for account in found)])
     return best, min(MOST_SURE, float(1.0 / np.exp(best.cost - costs).sum()))
+
+
+def unexplained(case: Case, goods: Goods) -> bool:
+    """Whether the events as written are no better than anything else that may move a scale."""
+    return bool(case.grams) and misfit(case, case.told, goods) >= by_anything(case) - 1e-6
 
 
 def after(told: Sequence[LedgerEvent], account: Account) -> list[LedgerEvent]:
@@ -266,10 +272,9 @@ def unlike(look: ShelfLook, lane: str, events: Sequence[LedgerEvent], goods: Goo
         out += min(float(np.logaddexp(0.0, -seen)), MOST_LOOKS)
         if len(moved) == 1 and moved[0] in goods.row:
             out -= TRUST * (float(look.named[side, goods.row[moved[0]]]) + float(np.log(len(goods.row))))
-    if goods.scale[lane] < 0:
-        units = net.get(goods.planned.get(lane, ""), 0)
-        out -= float(look.net[int(np.clip(units, -MOST_UNITS, MOST_UNITS)) + MOST_UNITS])
-    return out
+    units = net.get(goods.planned.get(lane, ""), 0)
+    counted = float(look.net[int(np.clip(units, -MOST_UNITS, MOST_UNITS)) + MOST_UNITS])
+    return out - (COUNT_TRUST if goods.scale[lane] >= 0 else 1.0) * counted
 
 
 def misfit(case: Case, events: Sequence[LedgerEvent], goods: Goods) -> float:
@@ -305,13 +310,18 @@ def misfit(case: Case, events: Sequence[LedgerEvent], goods: Goods) -> float:
         spread += np.outer(felt, felt) * loose
     apart = change - mean
     each = float(apart @ np.linalg.solve(spread, apart)) / 2 + float(np.linalg.slogdet(spread)[1]) / 2
-    anything = sum(float(np.log(max(abs(case.grams[s]), reading(case.noise[s])))) for s in scales)
-    each = min(each, anything + UNEXPLAINED_COST)
+    each = min(each, by_anything(case))
     if len(scales) == 1:
         return each
     total, wide = float(apart.sum()), float(spread.sum())
     elsewhere = float(np.log(max(WIDE_SHARE * np.abs(change).sum(), READING_G)))
     return min(each, (total**2 / wide + float(np.log(wide))) / 2 + WIDE_COST + elsewhere * (len(scales) - 1))
+
+
+def by_anything(case: Case) -> float:
+    """What a change costs that nothing explains."""
+    sizes = (max(abs(case.grams[s]), reading(case.noise[s])) for s in case.grams)
+    return UNEXPLAINED_COST + sum(float(np.log(size)) for size in sizes)
 
 
 def reading(noise: float) -> float:

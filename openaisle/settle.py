@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.accounts import LEAST_REACH, Case, Change, Goods, explain
+from openaisle.accounts import LEAST_REACH, Case, Change, Goods, explain, unexplained
 from openaisle.predictor import ShelfLook
 from openaisle.receipts.events import LedgerEvent
 from openaisle.shelves import Still
@@ -163,7 +163,8 @@ def can_wait(case: Case, around: Around) -> bool:
 def worth_a_look(case: Case, goods: Goods) -> bool:
     """Whether it pays to wait until somebody can see the lane: no scale, a stranger, or masses that do not add up."""
     strange = any(goods.planned.get(event.lane) != event.gtin for event in case.told)
-    return strange or min(case.places) < 0 or explain(case, goods) is not None
+    blindly = replace(case, looks={})
+    return strange or min(case.places) < 0 or unexplained(blindly, goods) or explain(blindly, goods) is not None
 
 
 def merged(one: Reach, other: Reach) -> dict[str, dict[int, float]]:

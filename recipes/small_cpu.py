@@ -1,4 +1,4 @@
-"""The shipped small network from nothing: about four hours on two cores, stage after stage (dev/LOG.md)."""
+"""The shipped small network from nothing: about five hours on two cores, stage after stage (dev/LOG.md)."""
 
 from openaisle.model.config import NetworkConfig
 from openaisle.training.glance import GlanceStage
@@ -6,6 +6,7 @@ from openaisle.training.heatmap import HeatmapStage
 from openaisle.training.loop import LoopConfig
 from openaisle.training.receipts import ReceiptStage
 from openaisle.training.recipe import DataPlan, Recipe
+from openaisle.training.shelf import ShelfStage
 from openaisle.training.vision import VisionStage
 
 SCENARIOS = (
@@ -15,16 +16,21 @@ SCENARIOS = (
 
 
 def recipe() -> Recipe:
-    """Seeds 1,000 to 62,000 train, 800,000 to 800,300 validate."""
+    """Seeds 1,000 to 131,000 train, 800,000 to 800,800 validate."""
     return Recipe(
         name="small_cpu",
         network=NetworkConfig(),
-        data=DataPlan(SCENARIOS, first_seed=1_000, frames=420, bodies=440, glances=360, journeys=860, tracked=55),
+        data=DataPlan(
+            SCENARIOS, first_seed=1_000, frames=420, bodies=590, glances=360, shelves=600, journeys=860, tracked=55
+        ),
         vision=VisionStage(LoopConfig(steps=9_600, evaluate_every=500, log_every=50, clip_norm=5.0)),
         heatmap=HeatmapStage(
-            LoopConfig(steps=5_000, peak_rate=2e-3, evaluate_every=500, log_every=50, clip_norm=3.0, average=0.995)
+            LoopConfig(steps=8_000, peak_rate=2e-3, evaluate_every=500, log_every=50, clip_norm=3.0, average=0.995)
         ),
         glance=GlanceStage(LoopConfig(steps=6_000, evaluate_every=500, log_every=50, clip_norm=5.0)),
+        shelf=ShelfStage(
+            LoopConfig(steps=4_400, peak_rate=1.5e-3, evaluate_every=500, log_every=50, clip_norm=3.0, average=0.995)
+        ),
         receipts=ReceiptStage(LoopConfig(steps=6_400, evaluate_every=1_000, log_every=100)),
         tuning=ReceiptStage(LoopConfig(steps=3_400, peak_rate=4e-4, warm_up=50, evaluate_every=500), seed=3),
     )

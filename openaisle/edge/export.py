@@ -1,4 +1,4 @@
-"""Weights to ONNX: the network as six graphs that run without torch (GRAPHS in edge/runtime.py).
+"""Weights to ONNX: the network as eight graphs that run without torch (GRAPHS in edge/runtime.py).
 
 Files of a model folder: weights.safetensors, pictures.onnx, look.onnx, remember.onnx, heatmap.onnx,
 glance.onnx, write.onnx, model.json (sizes, version, training record, sha256 of every other file).

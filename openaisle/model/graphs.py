@@ -1,4 +1,4 @@
-"""The whole network as the six calls that the pipeline makes: pictures, look, remember, heatmap, glance, write.
+"""The whole network as the eight calls that the pipeline makes, from pictures of the catalogue to events.
 
 Each is a module of plain tensors in and out, so that PyTorch and its ONNX export are the same call.
 """

@@ -11,6 +11,7 @@ from openaisle.model.config import NetworkConfig
 from openaisle.training.glance import GlanceStage
 from openaisle.training.heatmap import HeatmapStage
 from openaisle.training.receipts import ReceiptStage
+from openaisle.training.shelf import ShelfStage
 from openaisle.training.vision import VisionStage
 
 
@@ -23,6 +24,7 @@ class DataPlan:
     frames: int  # rendered single instants for the vision half
     bodies: int  # rendered windows around bodies
     glances: int  # rendered windows around hands
+    shelves: int  # rendered lanes before and after changes
     journeys: int  # true geometry without rendering
     tracked: int  # rendered and followed by the trained vision half
     corner_share: float = 0.4  # of the stores; the rest are kiosks
@@ -41,6 +43,7 @@ class Recipe:
     vision: VisionStage
     heatmap: HeatmapStage
     glance: GlanceStage
+    shelf: ShelfStage
     receipts: ReceiptStage
     tuning: ReceiptStage  # the receipt decoder on the tracks its own eyes make
     # Training draws ticks near events far more often than they come; log odds that undo it, chosen on validation's

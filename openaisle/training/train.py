@@ -1,7 +1,7 @@
 """A recipe from nothing to weights, stage by stage; every stage resumes where it was cut.
 
-prepare frames, windows and journeys → vision → hand heat maps → glance → receipts on true geometry → follow rendered
-visits with the trained eyes → tune the receipts on those tracks → weights.safetensors.
+prepare frames, windows, shelves and journeys → vision → hand heat maps → glance → shelf look → receipts on true
+geometry → follow rendered visits with the trained eyes → tune the receipts on those tracks → weights.safetensors.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from openaisle.training.heatmap import train_heatmap
 from openaisle.training.prepare import prepare, specs
 from openaisle.training.receipts import train_receipts
 from openaisle.training.recipe import DataPlan, Recipe
+from openaisle.training.shelf import train_shelf
 from openaisle.training.vision import train_vision
 from openaisle.training.weights import save_weights
 
@@ -36,12 +37,15 @@ def train(recipe: Recipe, folder: Path) -> Foundation:
     held_glances = prepare("glances", held_out_specs(data, 12, 500), folder / "glances", recipe.threads)
     bodies = prepare("bodies", body_specs(data), folder / "bodies", recipe.threads)
     held_bodies = prepare("bodies", held_out_specs(data, 12, 700), folder / "bodies", recipe.threads)
+    shelves = prepare("shelves", shelf_specs(data), folder / "shelves", recipe.threads)
+    held_shelves = prepare("shelves", held_out_specs(data, 14, 450), folder / "shelves", recipe.threads)
     journeys = prepare("journeys", journey_specs(data), folder / "journeys", recipe.threads)
     held_journeys = prepare("journeys", held_out_specs(data, data.held_out, 0), folder / "journeys", recipe.threads)
     runs = folder / "runs"
     train_vision(network.vision, recipe.vision, frames, held_frames, runs)
     train_heatmap(network.heatmap, recipe.heatmap, bodies, held_bodies, runs)
     train_glance(network.glance, recipe.glance, glances, held_glances, runs)
+    train_shelf(network.shelf, recipe.shelf, shelves, held_shelves, runs)
     train_receipts(network.receipt, recipe.receipts, journeys, held_journeys, runs, encoder=network.glance.pictures)
     eyes = folder / "eyes.safetensors"
     if not eyes.exists():
@@ -79,6 +83,11 @@ def glance_specs(data: DataPlan) -> list[ShardSpec]:
 def body_specs(data: DataPlan) -> list[ShardSpec]:
     """Windows around bodies; other stores again."""
     return specs(data.first_seed + 80_000, data.bodies, data.scenarios, data.corner_share)
+
+
+def shelf_specs(data: DataPlan) -> list[ShardSpec]:
+    """Lanes before and after changes; other stores again."""
+    return specs(data.first_seed + 129_000, data.shelves, data.scenarios, data.corner_share)
 
 
 def journey_specs(data: DataPlan) -> list[ShardSpec]:

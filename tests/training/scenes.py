@@ -124,13 +124,13 @@ SHELF_GRAMS = (330.0, 340.0, 420.0, 50.0, 500.0, 360.0)  # the first, the second
 
 
 def made_up_shelves(lanes: int = 40, seed: int = 5) -> Arrays:
-    """A shard of lanes on grey, of up to three views each: squares of a product's colour that left or came.
+    """A shard of lanes on grey, of one or two views each: squares of a product's colour that left or came.
 
     What left lay above the middle and what came lies below, both within the lane's area, a stripe that the third
     feature tells: where the lane is, in half windows right of the middle.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
-    lane = np.repeat(np.arange(lanes, dtype=np.int32), rng.integers(1, 4, lanes))
+    lane = np.repeat(np.arange(lanes, dtype=np.int32), rng.integers(1, 3, lanes))
     own = rng.integers(0, len(COLOURS), lanes).astype(np.int32)
     stranger = rng.integers(0, len(COLOURS), (lanes, 2)).astype(np.int32)
     product = np.where(rng.random((lanes, 2)) < 0.7, own[:, None], stranger)

@@ -17,6 +17,7 @@ from openaisle.tokens.patches import GateState, Patches
 from openaisle.tokens.rays import PATCH_PX
 from openaisle.tokens.shelf import SHELF_PX, ShelfView, cut_shelf
 
+NEVER = -(10**9)  # the tick in which what was never clear was last clear
 CLEAR_S = 1.0  # a changed patch that is still for so long, and shows nobody, is shelf
 Float32 = NDArray[np.float32]
 
@@ -30,19 +31,23 @@ class Still:
 
 
 def keep_still(still: Still | None, gate: GateState, rgb: UInt8, told: tuple[Patches, Float32], tick: int) -> Still:
-    """A camera's still picture after a frame; told: the frame's changed patches and their chances to show a person."""
+    """A camera's still picture after a frame; told: the frame's changed patches and their chances to show a person.
+
+    The first one is the gate's background, and nothing of it has been seen clear: somebody may stand there.
+    """
     patches, person = told
     assert gate.still_s is not None
+    if still is None:
+        assert gate.background is not None
+        return Still(gate.background, np.full(gate.still_s.shape, NEVER, dtype=np.int32))
     clear = np.ones_like(gate.still_s, dtype=np.bool_)
     rows, cols = patches.cells[:, 0], patches.cells[:, 1]
     clear[rows, cols] = (gate.still_s[rows, cols] >= CLEAR_S) & (person < 0.5)
-    if still is None:
-        assert gate.background is not None
-        still = Still(gate.background, np.full(clear.shape, tick, dtype=np.int32))
-    height, width = clear.shape[0] * PATCH_PX, clear.shape[1] * PATCH_PX
     shown = np.repeat(np.repeat(clear, PATCH_PX, axis=0), PATCH_PX, axis=1)
+    beyond = [(0, max(0, size - known)) for size, known in zip(rgb.shape[:2], shown.shape, strict=True)]
+    shown = np.pad(shown, beyond, mode="edge")[: rgb.shape[0], : rgb.shape[1]]  # a strip narrower than a patch
     picture = still.picture.copy()
-    np.copyto(picture[:height, :width], rgb[:height, :width], where=shown[..., None])
+    np.copyto(picture, rgb, where=shown[..., None])
     return Still(picture, np.where(clear, tick, still.seen).astype(np.int32))
 
 

@@ -123,6 +123,6 @@ class ShelfNetwork(nn.Module):
         """All views of each lane together; lane int64 [W] is each window's, of `lanes` L."""
         said = torch.cat([outputs.named.flatten(1), outputs.changed, outputs.net], dim=1)
         total = said.new_zeros(lanes, said.shape[1]).index_add(0, lane, said)
-        wide = outputs.named[0].numel()
+        wide = outputs.named.shape[1:].numel()
         named, rest = total[:, :wide], total[:, wide:] + self.usual
         return LaneOutputs(named.view(lanes, 2, -1), rest[:, :2], rest[:, 2:])

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from openaisle.accounts import MOST_SURE, NAMELESS, Case, Goods, bare, explain, goods_of
+from openaisle.edge.rule import RulePredictor
 from openaisle.pipeline import run
 from openaisle.predictor import ShelfLook, TickView, WrittenEvent
 from openaisle.receipts.document import update_of, updates_of
@@ -16,7 +17,8 @@ from openaisle.receipts.events import Kind, LedgerEvent
 from openaisle.receipts.ledger import Ledger, fold
 from openaisle.settle import BARE_TICKS, QUIET_S, WAIT_TICKS, Around, Settled, settle
 from openaisle.tokens.scales import HISTORY, RATE_HZ
-from tests.pipeline.scripted import Scripted, shopping
+from openaisle.writing import HAND_OVER_SURE
+from tests.pipeline.scripted import HAND_OVER_GRAMS, Scripted, shopping
 from tests.tokens.corner import corner_store
 
 BEANS, TEA, SOAP = "00000000000017", "00000000000024", "00000000000031"
@@ -275,6 +277,39 @@ def test_a_run_corrects_what_its_scales_contradict() -> None:
         *_, last = run(store, sent, Miscounting(too_many))
         (line,) = last.receipts["ann"].lines
         assert line.quantity == 2
+
+
+def test_a_model_whose_word_stands_is_not_corrected() -> None:
+    """The rule of the benchmark is what it is: nearest hand, planned product, rounded count."""
+
+    class Stubborn(Miscounting):
+        settles = False
+
+    store = corner_store()
+    unit = goods_of(store).unit_grams[goods_of(store).planned[store.lanes[0].id]]
+    sent = shopping([(4.0, 0, -2 * unit)], [(1.0, "entry", "ann")], 40.0)
+    *_, last = run(store, sent, Stubborn(1))
+    (line,) = last.receipts["ann"].lines
+    assert line.quantity == 3
+    assert not RulePredictor(Scripted()).settles
+
+
+class Doubtful(Scripted):
+    """As sure of every hand-over as it is told to be."""
+
+    def __init__(self, sure: float) -> None:
+        super().__init__()
+        self.sure = sure
+
+    def write(self, view: TickView) -> list[WrittenEvent]:
+        return [replace(event, confidence=self.sure) for event in super().write(view)]
+
+
+@pytest.mark.parametrize("sure", [HAND_OVER_SURE - 0.01, HAND_OVER_SURE])
+def test_a_hand_over_needs_to_be_likely(sure: float) -> None:
+    sent = shopping([(5.0, 0, -HAND_OVER_GRAMS)], [(1.0, "entry", "ann"), (1.2, "entry", "bob")], 9.0)
+    written = [u for result in run(corner_store(), sent, Doubtful(sure)) for u in result.updates]
+    assert bool([u for u in written if u.update.kind == "hand_over"]) == (sure >= HAND_OVER_SURE)
 
 
 def test_updates_tell_what_a_correction_changes() -> None:

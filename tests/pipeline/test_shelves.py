@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from openaisle.predictor import UInt8
-from openaisle.shelves import CLEAR_S, Still, clear_since, clear_windows, keep_still
+from openaisle.shelves import CLEAR_S, NEVER, Still, clear_since, clear_windows, keep_still
 from openaisle.tokens.patches import BOOT_FRAMES, GateState, Patches, cut, gate
 from openaisle.tokens.rays import PATCH_PX
 from openaisle.tokens.shelf import SHELF_FEATURES, SHELF_PX, ShelfView
@@ -65,10 +65,36 @@ def test_changed_patches_must_hold_still_for_a_while_and_others_need_not(still_s
     assert np.array_equal(kept.seen, seen)
 
 
-def test_the_first_still_starts_from_the_gates_background() -> None:
-    level = np.full((ROWS, COLS), NEW, np.int32)
-    level[1, 2] = EMPTY
-    assert np.array_equal(after(None, {(1, 2): 0.9, (2, 2): 0.1}).picture, picture_of(level))
+def test_the_first_still_is_the_gates_background_and_nothing_of_it_was_seen() -> None:
+    first = after(None, {(1, 2): 0.9, (2, 2): 0.1})
+    assert np.array_equal(first.picture, picture_of(EMPTY))
+    assert clear_since(first, view(0)) == NEVER
+    second = after(first, {(1, 2): 0.9})
+    assert (second.seen == NEVER).sum() == 1
+    assert second.seen[1, 2] == NEVER
+
+
+def test_who_stands_there_when_a_gate_has_learnt_its_background_is_not_shelf() -> None:
+    state, person = GateState(), picture_of(EMPTY)
+    person[16:48, 16:32] = 10
+    for n in range(BOOT_FRAMES):
+        rgb = person if n == BOOT_FRAMES - 1 else picture_of(EMPTY)
+        state, patches = gate(state, 0, n * SLOT_NS, rgb)
+    still = keep_still(None, state, rgb, (patches, np.zeros(len(patches.cells), np.float32)), 0)
+    assert np.array_equal(still.picture, picture_of(EMPTY))
+
+
+def test_a_strip_beyond_the_last_patches_follows_them() -> None:
+    tall = np.pad(picture_of(NEW), [(0, 7), (0, 3), (0, 0)], mode="edge")
+    before = Still(np.full_like(tall, OLD), np.zeros((ROWS, COLS), np.int32))
+    state = GateState((), np.full_like(tall, EMPTY), tall[..., 0], np.full((ROWS, COLS), 9.0, np.float32), 0)
+    cells = np.array([(ROWS - 1, 1)], np.int16)
+    patches = Patches(0, 0, cells, cut(tall, cells), cut(before.picture, cells))
+    kept = keep_still(before, state, tall, (patches, np.array([0.9], np.float32)), 8)
+    last = kept.picture[ROWS * PATCH_PX :, :, 0]
+    assert (last[:, PATCH_PX : 2 * PATCH_PX] == OLD).all()
+    assert (last[:, 2 * PATCH_PX :] == NEW).all()
+    assert (last[:, :PATCH_PX] == NEW).all()
 
 
 def test_a_unit_that_left_is_seen_to_have_left_soon_and_not_at_once() -> None:

@@ -83,7 +83,7 @@ def metric(outputs: GlanceOutputs, logits: Tensor, targets: GlanceTargets) -> di
         }
     if bool(named.any()):
         truth = logits[named].gather(1, targets.row[named][:, None])
-        rank = (logits[named] > truth).sum(1)
+        rank = (logits[named] >= truth).sum(1) - 1  # a tie is not right
         out |= {
             "product_top1": float((rank == 0).float().mean()),
             "product_top3": float((rank < 3).float().mean()),

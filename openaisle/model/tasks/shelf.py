@@ -69,9 +69,9 @@ def metric(lanes: LaneOutputs, logits: Tensor, targets: ShelfTargets) -> dict[st
         near[torch.arange(len(row)), row] = True
         truth = scored.gather(1, row[:, None])
         siblings = near.sum(1) > 1
-        best = (scored.masked_fill(~near, -1e4) > truth).sum(1) == 0
+        best = (scored.masked_fill(~near, -1e4) >= truth).sum(1) == 1  # a tie is not right
         out |= {
-            "product_top1": float(((scored > truth).sum(1) == 0).float().mean()),
+            "product_top1": float(((scored >= truth).sum(1) == 1).float().mean()),
             "product_top1_baseline": float((1 / (scored > -1e3).sum(1).float()).mean()),
             "product_nll": float(F.cross_entropy(scored, row).detach()),
         }

@@ -176,7 +176,7 @@ class ShelfGraph(nn.Module):
         """Windows [W, 32, 32, 3] twice, areas [W, 32, 32], vectors [K, E], the lane's product [] → SHELF_NAMES."""
         own = vectors[product][None].expand(features.shape[0], -1)
         outputs = self.shelf(before, after, area, features, own)
-        lane = self.shelf.agree(outputs, torch.zeros(features.shape[0], dtype=torch.int64), 1)
+        lane = self.shelf.of_one_lane(outputs)
         named = (lane.named[0] @ vectors.T).log_softmax(-1)
         return named, lane.changed[0], lane.net[0].log_softmax(-1)
 

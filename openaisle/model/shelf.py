@@ -29,6 +29,10 @@ class ShelfOutputs:
     net: Tensor  # [W, SHELF_CHANGES] evidence for how many units of the lane's own product there are more
     mask: Tensor  # [W, 2, 256] logits: cells that show what left, what came
 
+    def flat(self) -> Tensor:
+        """All that adds up over views [W, ...]."""
+        return torch.cat([self.named.flatten(1), self.changed, self.net], dim=1)
+
 
 @dataclass(frozen=True)
 class LaneOutputs:
@@ -121,8 +125,15 @@ class ShelfNetwork(nn.Module):
 
     def agree(self, outputs: ShelfOutputs, lane: Tensor, lanes: int) -> LaneOutputs:
         """All views of each lane together; lane int64 [W] is each window's, of `lanes` L."""
-        said = torch.cat([outputs.named.flatten(1), outputs.changed, outputs.net], dim=1)
-        total = said.new_zeros(lanes, said.shape[1]).index_add(0, lane, said)
-        wide = outputs.named.shape[1:].numel()
+        said = outputs.flat()
+        return self.told(said.new_zeros(lanes, said.shape[1]).index_add(0, lane, said))
+
+    def of_one_lane(self, outputs: ShelfOutputs) -> LaneOutputs:
+        """All views together where they are of one lane; ONNX adds nothing up under one index (dev/LOG.md)."""
+        return self.told(outputs.flat().sum(0, keepdim=True))
+
+    def told(self, total: Tensor) -> LaneOutputs:
+        """Sums [L, ...] of views as what they say together."""
+        wide = total.shape[1] - self.usual.shape[0]
         named, rest = total[:, :wide], total[:, wide:] + self.usual
-        return LaneOutputs(named.view(lanes, 2, -1), rest[:, :2], rest[:, 2:])
+        return LaneOutputs(named.view(named.shape[0], 2, -1), rest[:, :2], rest[:, 2:])

@@ -34,5 +34,5 @@ class TorchPredictor(GraphPredictor):
     def call(self, graph: str, feed: Arrays) -> list[NDArray[np.generic]]:
         """Run one graph."""
         with torch.no_grad():
-            out = self.graphs[graph](*(torch.from_numpy(np.ascontiguousarray(feed[name])) for name in INPUTS[graph]))
+            out = self.graphs[graph](*(torch.from_numpy(np.asarray(feed[name], order="C")) for name in INPUTS[graph]))
         return [value.numpy() for value in (out if isinstance(out, tuple) else (out,))]

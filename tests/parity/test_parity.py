@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,14 @@ from openaisle.edge.export import export
 from openaisle.edge.runtime import GRAPHS, WEIGHTS, OnnxPredictor
 from openaisle.messages import VideoFrame
 from openaisle.pipeline import run
-from openaisle.predictor import GLANCE_NAMES, Arrays, TickView, VisualTokens, WrittenEvent
+from openaisle.predictor import GLANCE_NAMES, Arrays, ShelfWindows, TickView, VisualTokens, WrittenEvent, floats
 from openaisle.state import StepResult
 from openaisle.tokens.body import BODY_CELLS, BODY_FEATURES, BODY_PX
 from openaisle.tokens.glance import WINDOW_FEATURES, WINDOW_PX
 from openaisle.tokens.journey import FRAMES, lane_table
 from openaisle.tokens.rays import RAY_FEATURES
 from openaisle.tokens.scales import scale_window
+from openaisle.tokens.shelf import SHELF_CHANGES, SHELF_FEATURES, SHELF_PX
 from openaisle.training.eyes import TorchPredictor
 from openaisle.training.weights import load_weights
 from tests.model.tiny import TINY, tiny_network
@@ -131,6 +133,28 @@ def test_glances_agree(pair: Pair, windows: int) -> None:
     assert np.allclose(np.linalg.norm(told["product"], axis=-1), 1.0, atol=1e-4)
 
 
+@pytest.mark.parametrize("views", [1, 2, 5])
+def test_shelf_looks_agree(pair: Pair, views: int) -> None:
+    """Every view counts: an exporter that keeps one of several sums is found out here."""
+    rng = np.random.Generator(np.random.PCG64(6))
+    shown = rng.integers(0, 256, (2, views, SHELF_PX, SHELF_PX, 3), dtype=np.uint8)
+    area = rng.integers(0, 2, (views, SHELF_PX, SHELF_PX), dtype=np.uint8) * np.uint8(255)
+    windows = ShelfWindows(shown[0], shown[1], area, rng.normal(size=(views, SHELF_FEATURES)).astype(np.float32), 2)
+    pictures = rng.integers(0, 256, (7, 2, 32, 32, 3), dtype=np.uint8)
+    vectors = both(pair, lambda predictor: {"v": predictor.embed_shelves(pictures)})["v"]
+
+    def look(predictor: TorchPredictor | OnnxPredictor) -> Arrays:
+        seen = predictor.look_at_shelf(windows, floats(vectors))
+        return {"named": seen.named, "changed": seen.changed, "net": seen.net}
+
+    told = both(pair, look)
+    assert told["named"].shape == (2, 7)
+    assert told["net"].shape == (SHELF_CHANGES,)
+    alone = replace(windows, **{n: getattr(windows, n)[-1:] for n in ("before", "after", "area", "features")})
+    last = pair[1].look_at_shelf(alone, floats(vectors))
+    assert np.allclose(last.changed, told["changed"], atol=1e-3) == (views == 1)
+
+
 def test_catalogues_agree(pair: Pair) -> None:
     rng = np.random.Generator(np.random.PCG64(4))
     for products in (0, 1, 9):
@@ -147,6 +171,8 @@ def test_written_events_agree(pair: Pair, size: tuple[int, float, int, int]) -> 
     view = TickView(lane_table(corner_store()), scale_window(quiet_rows()), tracks, told)
     ours, theirs = (predictor.write(view) for predictor in pair)
     assert [parts(event) for event in ours] == [parts(event) for event in theirs]
+    assert all(len(e.people) == size[0] for e in theirs)
+    assert all(e.people == pytest.approx(f.people, abs=2e-3) for e, f in zip(ours, theirs, strict=True))
     assert [e.confidence for e in ours] == pytest.approx([e.confidence for e in theirs], abs=2e-3)
     assert all(0 <= e.confidence <= 1 for e in ours)
 

@@ -264,9 +264,11 @@ def book(state: State, tick: Tick, entries: list[LedgerEvent], setup: Setup) -> 
     updates: list[ReceiptUpdate] = []
     for entry in entries:
         replaced = state.ledger.event(entry.supersedes) if entry.supersedes else None
+        before = (replaced, *state.ledger.corrections(entry.supersedes)) if replaced else ()
+        touched = entry.visits().union(*(event.visits() for event in before))  # who loses it is told, too
         lying = lie(state.lying, entry, replaced, setup)
         state = replace(state, ledger=state.ledger.append(entry), lying=lying)
-        for visit in sorted(entry.visits()):  # a set's order differs between processes
+        for visit in sorted(touched):  # a set's order differs between processes
             receipt = charged(state, visit, tick.time_ns, setup.store)
             told = updates_of(entry, visit, tick.sensed_ns, replaced)
             updates += [ReceiptUpdate(visit, update, receipt) for update in told]

@@ -16,7 +16,7 @@ from openaisle.tokens.patches import Patches
 from openaisle.tokens.rays import RAY_FEATURES, RayTable
 from openaisle.tokens.scales import ScaleWindow
 
-MODEL_VERSION = 4  # of weights and exported models: files of another version do not fit this code
+MODEL_VERSION = 5  # of weights and exported models: files of another version do not fit this code
 HAND_OVER = KINDS.index("hand_over")
 LOOK_BATCHES = 4  # images are sorted by token count and padded in this many groups
 VOTE_NAMES = (

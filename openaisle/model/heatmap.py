@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from openaisle.tokens.body import BODY_FEATURES
 
-WIDTHS = (24, 48, 96, 128)
+WIDTHS = (32, 64, 128, 160)
+WHOLE_WIDTH = 48  # of each of the 25 places before the whole window is looked at at once
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class HeatmapNetwork(nn.Module):
         self.second = nn.Sequential(ConvBlock(a, b, 2), ConvBlock(b, b))  # 20×20
         self.third, self.third_on = ConvBlock(b, c, 2), nn.Sequential(ConvBlock(c, c), ConvBlock(c, c))  # 10×10
         self.fourth = nn.Sequential(ConvBlock(c, d, 2), ConvBlock(d, d), ConvBlock(d, d))  # 5×5
-        self.whole = nn.Sequential(nn.Linear(d * 25, 128), nn.GELU(), nn.Linear(128, d))
+        self.squeeze = nn.Conv2d(d, WHOLE_WIDTH, 1)
+        self.whole = nn.Sequential(nn.Linear(WHOLE_WIDTH * 25, 128), nn.GELU(), nn.Linear(128, d))
         self.up_third, self.join_third = nn.Conv2d(d, c, 1), ConvBlock(c, c)
         self.up_second, self.join_second = nn.Conv2d(c, b, 1), ConvBlock(b, b)
         self.up_first, self.join_first = nn.Conv2d(b, a, 1), ConvBlock(a, a)
@@ -64,7 +66,7 @@ class HeatmapNetwork(nn.Module):
         second = self.second(first)
         third = self.third_on(self.third(second) + self.aim(features)[..., None, None])
         fourth = self.fourth(third)
-        whole = self.whole(fourth.flatten(1))
+        whole = self.whole(self.squeeze(fourth).flatten(1))
         x = fourth + whole[..., None, None]
         x = self.join_third(third + twice(self.up_third(x)))
         x = self.join_second(second + twice(self.up_second(x)))

@@ -304,7 +304,7 @@ class ReceiptDecoder(nn.Module):
 
         Counting need not be learnt for each quantity: four units put back are rare, and weigh what they weigh.
         """
-        units = torch.arange(1, MAX_QUANTITY + 1, dtype=torch.float32)
+        units = torch.arange(1, MAX_QUANTITY + 1, dtype=torch.float32, device=state.device)
         away = (fit[..., :1].float().abs() - units).abs()  # fit: count, misfit, known, log mass
         trust: Tensor = F.softplus(self.trust_scale(state).float() + 1.0) * fit[..., 2:3].float()
         return -trust * away * 3.0

@@ -48,6 +48,13 @@ def append(session: Session, event: LedgerEvent, author: str, now_ns: int) -> in
     return (session.scalar(known) or 0) if new else 0
 
 
+def touched(session: Session, event: LedgerEvent) -> set[str]:
+    """Every visit whose basket an event may change: those that it names, and all that hangs together with them."""
+    ids = {event.event_id, event.supersedes} - {""}
+    rows = _connected(session, or_(LedgerRow.event_id.in_(ids), LedgerRow.supersedes.in_(ids)), None)
+    return {*event.visits(), *(visit for row in rows for visit in (row.visit, row.to_visit))} - {""}
+
+
 def through(session: Session) -> int:
     """Place of the last event in the book."""
     return session.scalar(select(func.max(LedgerRow.seq))) or 0
@@ -62,19 +69,24 @@ def event_at(session: Session, seq: int) -> LedgerEvent:
 
 def entries_of(session: Session, visit: str, through_seq: int | None = None) -> tuple[Entry, ...]:
     """Everything that a visit's basket depends on, in the order of the book."""
-    rows: dict[int, LedgerRow] = {}
-    fresh = _find(session, or_(LedgerRow.visit == visit, LedgerRow.to_visit == visit), through_seq)
-    while new := [row for row in fresh if row.seq not in rows]:
-        rows |= {row.seq: row for row in new}
-        ids = {row.event_id for row in new} | {row.supersedes for row in new} - {""}
-        fresh = _find(session, or_(LedgerRow.event_id.in_(ids), LedgerRow.supersedes.in_(ids)), through_seq)
-    ordered = sorted(rows.values(), key=lambda row: row.seq)
-    return tuple(Entry(row.seq, EVENT.validate_json(row.body), row.author) for row in ordered)
+    rows = _connected(session, or_(LedgerRow.visit == visit, LedgerRow.to_visit == visit), through_seq)
+    return tuple(Entry(row.seq, EVENT.validate_json(row.body), row.author) for row in rows)
 
 
 def ledger_of(session: Session, visit: str, through_seq: int | None = None) -> Ledger:
     """A ledger over which `fold` gives this visit's basket, as it was at a place in the book."""
     return Ledger().extend(entry.event for entry in entries_of(session, visit, through_seq))
+
+
+def _connected(session: Session, which: ColumnElement[bool], through_seq: int | None) -> list[LedgerRow]:
+    """Some rows, and those that supersede them or are superseded by them, however far; in the order of the book."""
+    rows: dict[int, LedgerRow] = {}
+    fresh = _find(session, which, through_seq)
+    while new := [row for row in fresh if row.seq not in rows]:
+        rows |= {row.seq: row for row in new}
+        ids = {row.event_id for row in new} | {row.supersedes for row in new} - {""}
+        fresh = _find(session, or_(LedgerRow.event_id.in_(ids), LedgerRow.supersedes.in_(ids)), through_seq)
+    return sorted(rows.values(), key=lambda row: row.seq)
 
 
 def _find(session: Session, which: ColumnElement[bool], through_seq: int | None) -> Iterable[LedgerRow]:

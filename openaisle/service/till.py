@@ -20,7 +20,7 @@ from openaisle.service import book, cashier, changes, prices
 from openaisle.service.database import insert_once, locked_visit
 from openaisle.service.desk import Desk
 from openaisle.service.states import ChangeKind, HowLeft, VisitState
-from openaisle.service.tables import Change, FinalReceipt, LedgerRow, Visit
+from openaisle.service.tables import Change, FinalReceipt, Visit
 
 RECEIPT = TypeAdapter(Receipt)
 
@@ -63,11 +63,8 @@ def record_of(session: Session, desk: Desk, visit: Visit, then: Change | None = 
 
 def record(session: Session, event: LedgerEvent, author: str, now_ns: int) -> int:
     """Write an event into the ledger and tell the visits that it touches; 0 when it was known."""
-    touched = set(event.visits())
-    if event.supersedes:
-        replaced = session.scalars(select(LedgerRow).where(LedgerRow.event_id == event.supersedes))
-        touched |= {visit for row in replaced for visit in (row.visit, row.to_visit) if visit}
-    visits = [locked_visit(session, visit) for visit in sorted(touched)]  # in order, so that no two wait for each other
+    touched = sorted(book.touched(session, event))  # in order, so that no two wait for each other
+    visits = [locked_visit(session, visit) for visit in touched]
     seq = book.append(session, event, author, now_ns)
     for visit in visits if seq else ():
         if visit is not None:

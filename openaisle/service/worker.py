@@ -18,7 +18,7 @@ from openaisle.messages import NANOSECONDS
 from openaisle.pipeline import set_up, step
 from openaisle.predictor import Predictor, floats
 from openaisle.receipts.events import LedgerEvent
-from openaisle.service import till, visits
+from openaisle.service import book, till, visits
 from openaisle.service.database import locked_visit
 from openaisle.service.desk import Desk
 from openaisle.service.source import SIM, Pace, Passages, messages_of
@@ -102,7 +102,7 @@ def tell(session: Session, desk: Desk, run: Run, known: Known, state: State, tic
     names = _names(run, known, state)
     events = [translated(event, run.id, names) for event in state.ledger.events[known.entries :]]
     _open_visits(session, desk, run, known, state, names)
-    touched = {visit for event in events for visit in event.visits()}
+    touched = {visit for event in events for visit in book.touched(session, event)}
     for visit in sorted(touched):  # locks in order, before any of them is needed
         locked_visit(session, visit)
     for event in events:

@@ -26,6 +26,8 @@ from openaisle.training.frames import ShardSpec
 from openaisle.training.journeys import JourneyRecord, make_record
 from openaisle.writing import fill_slot
 
+LOST_M = 0.5  # a track this far from a body does not follow it
+
 
 def tracked_record(spec: ShardSpec, predictor: Predictor) -> JourneyRecord:
     """The record of a simulation with the predictor's tracks beside the truth."""
@@ -43,7 +45,29 @@ def tracked_record(spec: ShardSpec, predictor: Predictor) -> JourneyRecord:
         assign(state, record, person_of, waiting)
         keep(state, tick, tracks, person_of)
         state = finish(state, tick)
-    return replace(record, tracked=tracks, embeddings=setup.embeddings)
+    return replace(record, tracked=rightful(record, tracks), embeddings=setup.embeddings)
+
+
+def rightful(record: JourneyRecord, tracks: TrackWindow) -> TrackWindow:
+    """Tracks [P, F, ...] given to whose body they follow, frame by frame; those that follow nobody are not valid.
+
+    Shoppers who were exchanged stay so for minutes, and no decoder can know. One that is trained on their tracks learns
+    to doubt the hand it sees in the lane (dev/LOG.md).
+    """
+    people, frames = record.present.shape
+    source = np.full((people, frames), -1)
+    for f in range(frames):
+        here, seen = np.flatnonzero(record.present[:, f]), np.flatnonzero(tracks.valid[:, f] > 0)
+        away = np.linalg.norm(record.floor[here, f][:, None] - tracks.floor_m[seen, f][None], axis=-1)
+        for _ in range(min(away.shape)):  # the nearest pair first
+            person, row = np.unravel_index(int(away.argmin()), away.shape)
+            if away[person, row] >= LOST_M:
+                break
+            source[here[person], f] = seen[row]
+            away[person], away[:, row] = np.inf, np.inf
+    valid, at = source >= 0, np.arange(frames)[None]
+    moved = {name: values[source.clip(0), at] for name, values in vars(tracks).items()}
+    return TrackWindow(**{**moved, "valid": moved["valid"] * valid})
 
 
 def empty_tracks(people: int, frames: int, width: int) -> TrackWindow:

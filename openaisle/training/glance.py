@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from openaisle.model.glance import GlanceNetwork
 from openaisle.model.tasks import glance as task
 from openaisle.training.dense_data import Arrays
-from openaisle.training.loop import Loop, LoopConfig
+from openaisle.training.loop import Loop, LoopConfig, averaged
 
 STORES = 12  # per batch
 PRODUCTS = 24  # catalogue rows per store in a batch, those in the windows included
@@ -158,11 +158,10 @@ def evaluate_glance(network: nn.Module, shards: Sequence[Arrays], batches: int =
     """Metrics beside their baselines, averaged over fixed batches of held-out shards."""
     assert isinstance(network, GlanceNetwork)
     rng = np.random.default_rng(0)
-    sums: dict[str, list[float]] = {}
+    told: list[dict[str, float]] = []
     for _ in range(batches):
         batch = sample_windows(shards, 384, rng, augment=False)
         outputs = network(batch.now, batch.before, batch.features)
         logits = task.scores(outputs, network.pictures(batch.pictures), network.scale, batch.targets)
-        for key, value in task.metric(outputs, logits, batch.targets).items():
-            sums.setdefault(key, []).append(value)
-    return {key: float(np.mean(values)) for key, values in sums.items()}
+        told.append(task.metric(outputs, logits, batch.targets))
+    return averaged(told)

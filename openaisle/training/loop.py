@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,15 @@ def rate_at(step: int, config: LoopConfig) -> float:
         return config.peak_rate * (step + 1) / config.warm_up
     left = (config.steps - step) / max(1.0, 0.4 * config.steps)
     return config.peak_rate * max(config.final_share, min(1.0, left))
+
+
+def averaged(told: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Each metric's mean over the batches that tell it."""
+    values: dict[str, list[float]] = {}
+    for metrics in told:
+        for key, value in metrics.items():
+            values.setdefault(key, []).append(value)
+    return {key: sum(each) / len(each) for key, each in values.items()}
 
 
 def rank() -> int:

@@ -17,7 +17,7 @@ from openaisle.model.tasks import receipt as task
 from openaisle.model.tasks.receipt import ReceiptNetwork
 from openaisle.tokens.journey import TickFeatures
 from openaisle.training.journeys import JourneyRecord, load_record
-from openaisle.training.loop import Loop, LoopConfig
+from openaisle.training.loop import Loop, LoopConfig, averaged
 from openaisle.training.ticks import Noise, Target, collate, sample_tick
 
 
@@ -126,11 +126,10 @@ def evaluate_receipts(
 ) -> dict[str, float]:
     """Teacher-forced accuracy on fixed batches of held-out records."""
     dataset = TickDataset(records, replace(stage, seed=99))
-    sums: dict[str, list[float]] = {}
+    told: list[dict[str, float]] = []
     for chunk in islice((chunk for batch in batches(dataset, 0, 0) for chunk in batch), count * CHUNKS):
         batch, targets = task.batch_from_arrays(chunk)
         logits = network(batch, targets)
         value, _ = task.loss(logits, targets)
-        for key, number in {"nll": float(value), **task.accuracy(logits, targets)}.items():
-            sums.setdefault(key, []).append(number)
-    return {key: float(np.mean(values)) for key, values in sums.items()}
+        told.append({"nll": float(value), **task.accuracy(logits, targets)})
+    return averaged(told)

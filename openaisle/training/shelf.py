@@ -16,7 +16,7 @@ from openaisle.model.tasks import shelf as task
 from openaisle.tokens.shelf import MOST_UNITS
 from openaisle.training.glance import WindowPool, relight
 from openaisle.training.glances import Arrays
-from openaisle.training.loop import Loop, LoopConfig
+from openaisle.training.loop import Loop, LoopConfig, averaged
 
 STORES = 12  # per batch
 PRODUCTS = 48  # catalogue rows per store in a batch, those of its lanes included
@@ -138,10 +138,9 @@ def evaluate_shelf(network: nn.Module, shards: Sequence[Arrays], batches: int = 
     """Metrics beside their baselines, averaged over fixed batches of held-out shards."""
     assert isinstance(network, ShelfNetwork)
     rng = np.random.default_rng(0)
-    sums: dict[str, list[float]] = {}
+    told: list[dict[str, float]] = []
     for _ in range(batches):
         batch = sample_shelves(shards, 120, rng, augment=False)
         _, lanes, logits = speak(network, batch)
-        for key, value in task.metric(lanes, logits, batch.targets).items():
-            sums.setdefault(key, []).append(value)
-    return {key: float(np.mean(values)) for key, values in sums.items()}
+        told.append(task.metric(lanes, logits, batch.targets))
+    return averaged(told)

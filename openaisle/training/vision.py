@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from openaisle.model.network import VisionNetwork
 from openaisle.model.tasks import DENSE_TASKS
 from openaisle.training.dense_data import Shard, load_shard, sample_batch
-from openaisle.training.loop import Loop, LoopConfig, rank
+from openaisle.training.loop import Loop, LoopConfig, averaged, rank
 
 # So chosen that the tasks' gradients at the trunk's stem are of one size. With all weights 1 the likelihood of floor
 # points, sure to centimetres, had 40 times the gradient of segmentation, and no hand was found (dev/LOG.md).
@@ -76,11 +76,10 @@ class ShardPool:
 def evaluate_vision(network: nn.Module, shards: Sequence[Shard], batches: int = 16) -> dict[str, float]:
     """Metrics of every dense task beside its baseline, averaged over fixed batches of held-out shards."""
     rng = np.random.default_rng(0)
-    sums: dict[str, list[float]] = {}
+    told: list[dict[str, float]] = []
     for _ in range(batches):
         batch = sample_batch(shards, 12, rng)
         outputs = network(batch)
         for task in DENSE_TASKS:
-            for key, value in task.metric(outputs, batch.targets).items():
-                sums.setdefault(key, []).append(value)
-    return {key: float(np.mean(values)) for key, values in sums.items()}
+            told.append(task.metric(outputs, batch.targets))
+    return averaged(told)

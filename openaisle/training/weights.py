@@ -43,10 +43,12 @@ def load_weights(path: Path) -> Foundation:
     network = new_foundation(config_from_dict(json.loads(header.get("config", "{}")), str(path)))
     for name, module in network.modules().items():
         own = {key[len(name) + 1 :]: value for key, value in tensors.items() if key.startswith(f"{name}.")}
-        missing, unexpected = module.load_state_dict(own, strict=False)
-        wrong = [key for key in missing if not (name == "memory" and key.startswith("fusion."))] + list(unexpected)
+        mine = module.state_dict()
+        needed = {key for key in mine if not (name == "memory" and key.startswith("fusion."))}
+        wrong = sorted(needed ^ own.keys()) + [key for key in own if key in mine and own[key].shape != mine[key].shape]
         if wrong:
             raise ModelError(
                 [Problem(str(path), f"{name}.{wrong[0]}", "does not match the network", "use matching weights")]
             )
+        module.load_state_dict(own, strict=False)
     return network

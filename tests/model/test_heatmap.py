@@ -15,7 +15,7 @@ from openaisle.model.heatmap import HeatmapNetwork, HeatmapOutputs
 from openaisle.model.tasks.heatmap import EQUAL_M, STRETCHED_M, HeatmapTargets, loss, metric, place_targets
 from openaisle.tokens.body import BODY_CELLS, BODY_FEATURES, BODY_PX
 from openaisle.training.glances import Arrays
-from openaisle.training.heatmap import BodyBatch, sample_bodies
+from openaisle.training.heatmap import BodyBank, BodyBatch
 
 CELLS = BODY_CELLS**2
 CELL = 2 / BODY_CELLS  # in half windows
@@ -70,7 +70,9 @@ def random_bodies(windows: int, seed: int = 2) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def batch_of(windows: int = 48, seed: int = 0) -> BodyBatch:
-    return sample_bodies([made_up_bodies()], windows, np.random.default_rng(seed), augment=False)
+    bank = BodyBank(40)
+    assert bank.add(made_up_bodies())
+    return bank.draw(windows, seed, augment=False)
 
 
 def at_places(*offsets: tuple[float, float], reach: tuple[float, float] = (0.6, 0.1)) -> HeatmapTargets:

@@ -12,9 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from openaisle.edge.export import export
 from openaisle.edge.runtime import GRAPHS, WEIGHTS, OnnxPredictor
+from openaisle.errors import ModelError
 from openaisle.messages import VideoFrame
 from openaisle.pipeline import run
 from openaisle.predictor import GLANCE_NAMES, Arrays, ShelfWindows, TickView, VisualTokens, WrittenEvent, floats
@@ -26,7 +29,7 @@ from openaisle.tokens.rays import RAY_FEATURES
 from openaisle.tokens.scales import scale_window
 from openaisle.tokens.shelf import SHELF_CHANGES, SHELF_FEATURES, SHELF_PX
 from openaisle.training.eyes import TorchPredictor
-from openaisle.training.weights import load_weights
+from openaisle.training.weights import load_weights, save_weights
 from tests.model.tiny import TINY, tiny_network
 from tests.pipeline.scripted import films, shopping, with_film
 from tests.tokens.corner import corner_store, quiet_rows, standing
@@ -221,3 +224,19 @@ def test_an_export_is_described_and_its_weights_come_back(tmp_path: Path) -> Non
     for name, module in tiny_network().modules().items():
         for key, values in module.state_dict().items():
             assert torch.equal(values, again.modules()[name].state_dict()[key]), key
+
+
+def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_weights(tiny_network(), path)
+    with safe_open(str(path), framework="pt") as file:
+        header = file.metadata()
+    tensors = load_file(str(path))
+    for change, named in (
+        ({"heatmap.out.bias": torch.zeros(5)}, r"heatmap\.out\.bias"),
+        ({"glance.more": torch.zeros(1)}, r"glance\.more"),
+        ({"receipt.decoder.quiet": None}, r"receipt\.decoder\.quiet"),
+    ):
+        save_file({k: v for k, v in {**tensors, **change}.items() if v is not None}, str(path), metadata=header)
+        with pytest.raises(ModelError, match=named):
+            load_weights(path)

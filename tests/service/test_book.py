@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,32 @@ def test_a_visit_read_back_folds_like_the_whole_ledger(folder: Path, sent: Seque
             part = Ledger().extend(book.event_at(session, seq) for seq in range(1, min(3, book.through(session)) + 1))
             assert fold(book.ledger_of(session, visit, 3), visit) == fold(part, visit)
     database.close()
+
+
+@given(events(8))
+@settings(max_examples=40)
+def test_everybody_whose_basket_an_event_changes_is_touched_by_it(folder: Path, sent: Sequence[LedgerEvent]) -> None:
+    database = desks.fresh_sqlite(folder)
+    ledger = Ledger()
+    with database.write() as session:
+        for event in sent:
+            touched = book.touched(session, event)
+            book.append(session, event, "test", 0)
+            after = ledger.append(event)
+            changed = {v for v in ("v1", "v2") if fold(after, v).lines != fold(ledger, v).lines}
+            assert changed <= touched
+            ledger = after
+    database.close()
+
+
+def test_who_got_a_take_by_an_earlier_correction_is_touched_by_the_next_one(desk: Desk) -> None:
+    given_to = partial(replace, take("e1", 5), kind="correction", supersedes="e1")
+    with desk.database.write() as session:
+        book.append(session, take("e1", 5), "test", 0)
+        assert book.touched(session, given_to(event_id="c1", visit="v2")) == {"v1", "v2"}
+        book.append(session, given_to(event_id="c1", visit="v2"), "test", 0)
+        assert book.touched(session, given_to(event_id="c2", visit="v3")) == {"v1", "v2", "v3"}
+        assert book.touched(session, take("e2", 6)) == {"v1"}
 
 
 def test_an_exact_duplicate_is_nothing_and_another_content_stands_beside(desk: Desk) -> None:

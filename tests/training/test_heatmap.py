@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,18 @@ from openaisle.model.heatmap import HeatmapNetwork
 from openaisle.sim.engine import Simulation
 from openaisle.sim.render import Renderer
 from openaisle.tokens.body import BODY_CELLS, BODY_FEATURES, BODY_PX, aim_bodies
-from openaisle.training import bodies, glance, heatmap
+from openaisle.training import bodies
 from openaisle.training.bodies import BETWEEN_S, REACHING_M, body_targets, doing, make_bodies, reaching_snapshots
 from openaisle.training.frames import ShardSpec, hand_order
 from openaisle.training.glance import load_windows
-from openaisle.training.glances import Arrays
 from openaisle.training.heatmap import (
     MIRRORED_FEATURES,
+    SHIFT_CELLS,
+    BodyBank,
     BodyBatch,
     HeatmapStage,
     evaluate_heatmap,
-    sample_bodies,
+    filled,
     train_heatmap,
 )
 from openaisle.training.loop import LoopConfig
@@ -188,9 +188,14 @@ def test_an_instant_of_nobody_makes_no_shard(tmp_path: Path, monkeypatch: pytest
     assert not list(tmp_path.iterdir())
 
 
+def bank_of(*seeds: int, count: int = 64) -> BodyBank:
+    bank = BodyBank(count * len(seeds))
+    assert all(bank.add(made_up_bodies(count, seed=seed)) for seed in seeds)
+    return bank
+
+
 def batch_of(seed: int, augment: bool) -> BodyBatch:
-    shards = [made_up_bodies(seed=1), made_up_bodies(seed=2)]
-    return sample_bodies(shards, 48, np.random.default_rng(seed), augment=augment)
+    return bank_of(1, 2).draw(48, seed, augment=augment)
 
 
 def tensors(batch: BodyBatch) -> dict[str, Tensor]:
@@ -220,7 +225,10 @@ def test_what_is_mirrored_and_relit_still_fits_together(seed: int) -> None:
     some = t.seen.any(1).numpy()
     assert middles(shown[:, 0].numpy())[some] == pytest.approx(expected[some], abs=1e-3)
     told = torch.stack([t.offset[:, 0, 0], t.offset[:, 1, 0], t.offset[:, 1, 1]], dim=1)
-    assert torch.allclose(batch.features[:, [2, 5, 6]], told, atol=1e-6)
+    moved = ((batch.features[:, [2, 5, 6]] - told) / CELL).numpy()  # features tell of windows before they were moved
+    assert moved == pytest.approx(np.round(moved), abs=1e-4)
+    assert np.abs(moved).max() <= SHIFT_CELLS + 1e-4
+    assert len(np.unique(np.round(moved[:, 0]))) == len(np.unique(np.round(moved[:, 2]))) == 2 * SHIFT_CELLS + 1
     fine = shown.amax(1).repeat_interleave(2, dim=1).repeat_interleave(2, dim=2) > 0
     assert torch.equal(batch.now[~fine], batch.before[~fine])  # one light for both pictures
     assert (batch.now[fine] != batch.before[fine]).any(-1).float().mean() > 0.99
@@ -241,6 +249,36 @@ def test_some_stores_of_a_batch_are_mirrored_and_some_are_not() -> None:
         assert (beside[:, 0] > 0).any()
 
 
+def test_small_shops_are_drawn_as_often_as_large_ones() -> None:
+    bank = BodyBank(200)
+    small, large = made_up_bodies(8, seed=1), made_up_bodies(180, seed=2)
+    small["reach"][:], large["reach"][:] = 0.1, 0.2
+    assert bank.add(small)
+    assert bank.add(large)
+    drawn = bank.draw(2000, 0, augment=False).targets.reach[:, 0]
+    assert 0.45 < float((drawn < 0.15).float().mean()) < 0.55
+    assert len(torch.unique(bank.draw(2000, 0, augment=False).features[:, 0])) > 150  # all windows of a shop
+
+
+def test_what_has_no_room_is_left_out_whole(tmp_path: Path) -> None:
+    bank = bank_of(1, count=16)
+    assert not bank.add(made_up_bodies(1, seed=2))
+    assert (bank.count, bank.starts) == (16, [0])
+    paths = saved(tmp_path / "shards", 3)
+    assert filled(paths, 100).count == 36
+    assert filled(paths, 30).count == 24
+    assert filled([], 30).count == 0
+
+
+def test_shards_may_come_while_training_goes_on() -> None:
+    bank = BodyBank(32)
+    assert bank.add(made_up_bodies(16, seed=1))
+    before = bank.draw(64, 0, augment=False).features
+    assert bank.add(made_up_bodies(16, seed=2))
+    assert len(torch.unique(bank.draw(400, 0, augment=False).features[:, 0])) == 32
+    assert len(torch.unique(before[:, 0])) <= 16
+
+
 def saved(folder: Path, shards: int) -> list[Path]:
     folder.mkdir()
     paths = [folder / f"{i}.npz" for i in range(shards)]
@@ -254,22 +292,20 @@ def trained(
 ) -> dict[str, Tensor]:
     """Weights after a run that was killed when it drew those batches."""
     config = LoopConfig(steps=5, peak_rate=1e-3, warm_up=2, average=0.9, save_every_s=0.0, log_every=100)
-    draw = sample_bodies
+    draw = BodyBank.draw
     drawn = 0
     for i, death in enumerate((*deaths, -1)):
         torch.manual_seed(i)  # a resumed process starts from other weights
         network = HeatmapNetwork()
 
-        def counting(
-            shards: Sequence[Arrays], windows: int, rng: np.random.Generator, *, augment: bool, death: int = death
-        ) -> BodyBatch:
+        def counting(bank: BodyBank, windows: int, seed: int, *, augment: bool, death: int = death) -> BodyBatch:
             nonlocal drawn
             drawn += 1
             if drawn == death:
                 raise KeyboardInterrupt
-            return draw(shards, windows, rng, augment=augment)
+            return draw(bank, windows, seed, augment=augment)
 
-        monkeypatch.setattr(heatmap, "sample_bodies", counting)
+        monkeypatch.setattr(BodyBank, "draw", counting)
         try:
             train_heatmap(network, HeatmapStage(config, windows=16), shards, [], folder)
         except KeyboardInterrupt:
@@ -279,8 +315,6 @@ def trained(
 
 def test_killed_and_resumed_heat_maps_end_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Running means of the norms included."""
-    monkeypatch.setattr(glance, "ROTATE_STEPS", 2)
-    monkeypatch.setattr(heatmap, "RESIDENT", 2)
     monkeypatch.setattr(model, "WIDTHS", NARROW)
     shards = saved(tmp_path / "shards", 3)
     straight = trained(tmp_path / "straight", shards, monkeypatch)
@@ -293,9 +327,9 @@ def test_killed_and_resumed_heat_maps_end_with_the_same_bits(tmp_path: Path, mon
 def test_held_out_windows_are_judged_in_the_same_way_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "WIDTHS", NARROW)
     torch.manual_seed(0)
-    network, shards = HeatmapNetwork().eval(), [made_up_bodies(seed=1)]
+    network, bank = HeatmapNetwork().eval(), bank_of(1)
     with torch.no_grad():
-        one, two = (evaluate_heatmap(network, shards, batches=1) for _ in range(2))
+        one, two = (evaluate_heatmap(network, bank, batches=1) for _ in range(2))
     assert one == two
     assert {"nll", "seen", "seen_baseline", "hidden", "reach"} <= set(one)
     assert all(np.isfinite(value) for value in one.values())

@@ -29,7 +29,7 @@ class HeatmapTargets:
 
 def place_targets(targets: HeatmapTargets) -> Tensor:
     """Probabilities [W, 2, 1601] over cells and outside."""
-    centre = (torch.arange(BODY_CELLS) + 0.5) * 2 / BODY_CELLS - 1
+    centre = (torch.arange(BODY_CELLS, device=targets.offset.device) + 0.5) * 2 / BODY_CELLS - 1
     blur = BLUR_CELLS * 2 / BODY_CELLS
     along = torch.exp(-0.5 * ((targets.offset[..., None] - centre) / blur) ** 2) + 1e-12  # [W, 2, 2, 40] u, v
     inside = (targets.offset.abs() < 1.0).all(-1)
@@ -55,7 +55,7 @@ def loss(outputs: HeatmapOutputs, targets: HeatmapTargets) -> tuple[Tensor, dict
 
 def metric(outputs: HeatmapOutputs, targets: HeatmapTargets) -> dict[str, float]:
     """Median error in half windows (metres, about) of the best cell: seen, hidden and stretched hands; baselines."""
-    grid = (torch.arange(BODY_CELLS) + 0.5) * 2 / BODY_CELLS - 1
+    grid = (torch.arange(BODY_CELLS, device=targets.offset.device) + 0.5) * 2 / BODY_CELLS - 1
     best = outputs.heat[..., :-1].argmax(-1)
     place = torch.stack([grid[best % BODY_CELLS], grid[best // BODY_CELLS]], dim=-1)
     error = (place - targets.offset).norm(dim=-1)

@@ -75,7 +75,8 @@ def loss(logits: EventLogits, targets: ReceiptTargets) -> tuple[Tensor, dict[str
     rows, real = targets.rows, targets.mask
     ticks = len(rows)
     given = with_end(targets)
-    position = torch.arange(real.shape[1] + 1)[None, :] <= real.sum(-1, keepdim=True)  # events, then one END
+    # events, then one END
+    position = torch.arange(real.shape[1] + 1, device=real.device)[None, :] <= real.sum(-1, keepdim=True)
     kind = F.cross_entropy(logits.kind[position], given.kind[position], reduction="sum")
     parts = {"kind": kind}
     at_lane, over = real & (rows[..., 0] != 3), real & (rows[..., 0] == 3)
@@ -101,7 +102,7 @@ def accuracy(logits: EventLogits, targets: ReceiptTargets) -> dict[str, float]:
     """Teacher-forced: share of ticks whose whole sequence would be written right; baseline: never write anything."""
     rows, real = targets.rows, targets.mask
     given = with_end(targets)
-    position = torch.arange(real.shape[1] + 1)[None, :] <= real.sum(-1, keepdim=True)
+    position = torch.arange(real.shape[1] + 1, device=real.device)[None, :] <= real.sum(-1, keepdim=True)
     wrong = ((logits.kind.argmax(-1) != given.kind) & position)[:, :-1].clone()
     last_wrong = ((logits.kind.argmax(-1) != given.kind) & position).any(-1)
     wrong |= real & (rows[..., 0] != 3) & (logits.lane[:, :-1].argmax(-1) != rows[..., 1])

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from openaisle.errors import MissingExtraError, ServiceError
 from openaisle.receipts.events import LedgerEvent
 from openaisle.receipts.ledger import Ledger, fold
-from openaisle.service import book
+from openaisle.service import book, changes, till
 from openaisle.service.database import Database, is_ready, open_database, upgrade
 from openaisle.service.desk import Desk
 from openaisle.service.tables import APPEND_ONLY
@@ -69,6 +69,20 @@ def test_who_got_a_take_by_an_earlier_correction_is_touched_by_the_next_one(desk
         book.append(session, given_to(event_id="c1", visit="v2"), "test", 0)
         assert book.touched(session, given_to(event_id="c2", visit="v3")) == {"v1", "v2", "v3"}
         assert book.touched(session, take("e2", 6)) == {"v1"}
+
+
+def test_everybody_who_gets_or_loses_a_line_is_told(desk: Desk) -> None:
+    for visit in ("v1", "v2", "v3"):
+        desks.come_in(desk, visit)
+    moved = partial(replace, take("e1", 5), kind="correction", supersedes="e1")
+    told = []
+    for event in (take("e1", 5), moved(event_id="c1", visit="v2"), moved(event_id="c2", visit="v3")):
+        with desk.database.write() as session:
+            seq = till.record(session, event, "test", 0)
+        with desk.database.read() as session:
+            lines = {v: [c.line_seq for c in changes.after(session, v, 0)] for v in ("v1", "v2", "v3")}
+        told.append({visit for visit, seqs in lines.items() if seq in seqs})
+    assert told == [{"v1"}, {"v1", "v2"}, {"v1", "v2", "v3"}]
 
 
 def test_an_exact_duplicate_is_nothing_and_another_content_stands_beside(desk: Desk) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from openaisle.tokens.journey import TrackWindow
-from openaisle.training.closed_loop import LOST_M, rightful
+from openaisle.training import closed_loop, journeys
+from openaisle.training.closed_loop import LOST_M, rightful, tracked_record
+from openaisle.training.frames import ShardSpec
 from openaisle.training.journeys import JourneyRecord
+from tests.pipeline.scripted import Scripted
 from tests.training.scenes import made_up_record
 from tests.training.test_borrowed import window
+from tests.training.test_glance import SCENARIO, SEED, small_shop
 
 FRAMES = 40
 
@@ -64,6 +69,38 @@ def test_of_two_tracks_at_one_body_the_nearer_one_is_its() -> None:
     assert (mended.hand_sd_m[1] == np.float32(0.3)).all()
     assert not mended.valid[0].any()
     assert mended.valid[1].all()
+
+
+def test_one_track_is_not_two_peoples() -> None:
+    record, tracks = pair()
+    record.floor[1] = record.floor[0] + np.float32(0.2)
+    tracks.floor_m[0] = record.floor[0]
+    tracks.valid[1] = 0.0
+    mended = rightful(record, tracks)
+    assert mended.valid[0].all()
+    assert not mended.valid[1].any()
+
+
+def test_a_followed_simulation_holds_the_trackers_tracks_as_they_belong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closed_loop, "open_store", lambda text, seed: small_shop())
+    monkeypatch.setattr(journeys, "open_store", lambda text, seed: small_shop())
+    for module in (closed_loop, journeys):
+        monkeypatch.setattr(module, "load_scenario", lambda name: SCENARIO)
+    given: list[TrackWindow] = []
+
+    def noted(record: JourneyRecord, tracks: TrackWindow) -> TrackWindow:
+        given.append(tracks)
+        return replace(tracks, valid=tracks.valid * 0.5)
+
+    monkeypatch.setattr(closed_loop, "rightful", noted)
+    record = tracked_record(ShardSpec("tiny", "solo", SEED), Scripted())
+    (tracks,) = given
+    assert record.tracked is not None
+    assert np.array_equal(record.tracked.valid, tracks.valid * 0.5)
+    assert tracks.valid.shape == record.present.shape
+    inside = record.present[0]
+    assert (tracks.valid[0][inside] > 0).mean() > 0.9
+    assert (tracks.valid[0][~inside] > 0).sum() <= 2  # a frame at the door, before and after
 
 
 def test_nobody_has_no_tracks() -> None:

@@ -75,7 +75,7 @@ def test_one_track_is_not_two_peoples() -> None:
     record, tracks = pair()
     record.floor[1] = record.floor[0] + np.float32(0.2)
     tracks.floor_m[0] = record.floor[0]
-    tracks.valid[1] = 0.0
+    tracks.floor_m[1] = record.floor[0] + np.float32(9.0)
     mended = rightful(record, tracks)
     assert mended.valid[0].all()
     assert not mended.valid[1].any()

@@ -1,6 +1,7 @@
 """The same network with the heat maps trained on a GPU: more shops, larger batches; all else as in small_cpu.py.
 
-The shipped heat maps were trained with these numbers (dev/LOG.md, 2026-11-28).
+The shipped heat maps came of such a run, with shards made meanwhile and a schedule by the clock, averaged with
+later weights (dev/LOG.md, 2026-11-28). This file itself has not been run to its end.
 """
 
 from dataclasses import replace

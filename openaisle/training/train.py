@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from openaisle.errors import ModelError, Problem
 from openaisle.model.graphs import Foundation, new_foundation
 from openaisle.training.frames import ShardSpec
 from openaisle.training.glance import train_glance
@@ -27,6 +28,7 @@ TRACKED_SHARE = 0.2  # of the ticks in the tuning stage: a few tracked visits ar
 
 def train(recipe: Recipe, folder: Path) -> Foundation:
     """Run a recipe; data, checkpoints and weights.safetensors go to `folder`. `aisle export` makes a model of them."""
+    check_device(recipe)
     torch.set_num_threads(1)  # two threads were slower than one at these sizes (dev/LOG.md); the data use all cores
     torch.manual_seed(0)
     network = new_foundation(recipe.network)
@@ -55,6 +57,14 @@ def train(recipe: Recipe, folder: Path) -> Foundation:
     tune(network, recipe, (tracked, held_tracked, journeys), runs)
     save_weights(network, folder / "weights.safetensors")
     return network
+
+
+def check_device(recipe: Recipe) -> None:
+    """Raise ModelError where a stage's device is not there: before anything is simulated, not hours later."""
+    device = recipe.heatmap.device
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        fix = 'train on a machine with a GPU, or with device="cpu" and a smaller capacity'
+        raise ModelError([Problem(recipe.name, "heatmap.device", f"{device} is not there", fix)])
 
 
 def tune(network: Foundation, recipe: Recipe, records: tuple[list[Path], list[Path], list[Path]], runs: Path) -> None:

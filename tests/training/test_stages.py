@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from openaisle.errors import ModelError
 from openaisle.model.catalogue import PictureEncoder
 from openaisle.model.network import VisionNetwork
 from openaisle.model.tasks import DENSE_TASKS
@@ -33,7 +34,9 @@ from openaisle.training.frames import Compression
 from openaisle.training.journeys import load_record, save_record
 from openaisle.training.loop import Loop, LoopConfig
 from openaisle.training.receipts import ReceiptStage, TickDataset, batches, embedded
+from openaisle.training.recipe import load_recipe
 from openaisle.training.ticks import Noise, shown_products, tick_at, true_tracks
+from openaisle.training.train import train
 from openaisle.training.vision import ROTATE_STEPS, ShardPool
 from tests.model.tiny import TINY
 from tests.training.scenes import EVENTS, made_up_record, made_up_shard
@@ -222,3 +225,11 @@ def test_first_losses_are_golden(tmp_path: Path, shard: Shard, what: str, golden
 def test_one_batch_can_be_learnt(tmp_path: Path, shard: Shard, what: str, share: float) -> None:
     losses = learn(tmp_path, what, shard, STAGE.loop, same_batch=True)
     assert losses[-1] < share * losses[0]
+
+
+def test_a_recipe_for_a_gpu_says_at_once_that_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    recipe = load_recipe(Path(__file__).parents[2] / "recipes" / "small_gpu.py")
+    with pytest.raises(ModelError, match=r"heatmap\.device"):
+        train(recipe, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

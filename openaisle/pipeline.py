@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.accounts import NAMELESS, goods_of
-from openaisle.blind import forgetting, without_blind
 from openaisle.correcting import found_late, lie, surroundings
 from openaisle.hands import glance
 from openaisle.identity import confirm, known_looks
 from openaisle.messages import NANOSECONDS, GateEvent, VideoFrame
+from openaisle.mute import forgetting, without_mute
 from openaisle.owners import settle_owner
 from openaisle.predictor import Arrays, Predictor, VisualTokens, WrittenEvent, floats, visual_tokens
 from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record, update_of, updates_of
@@ -79,7 +79,7 @@ def step(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[
 
 def decide(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
     """What happened, of all that is known of people and scales: written, charged, and corrected where scales settle."""
-    setup = without_blind(setup, state.grams)
+    setup = without_mute(setup, state.grams)
     events, state = write(state, tick, predictor, setup)
     before = len(state.ledger.events)
     state, updates = charge(state, tick, events, setup)
@@ -252,7 +252,7 @@ def correct(
     if not setup.settles:
         return state, ()
     around = surroundings(state, tick, predictor, setup)
-    known_levels = forgetting(state.settled, setup.blind)
+    known_levels = forgetting(state.settled, setup.mute)
     settled, entries = settle(known_levels, state.ledger.events[known:], state.grams, around, setup.goods)
     state = replace(state, settled=settled)
     told = [

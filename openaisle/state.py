@@ -43,7 +43,7 @@ class Setup:
     video: bool = True
     scales: bool = True
     settles: bool = True  # the predictor's word is not the last
-    blind: frozenset[int] = frozenset()  # scales that tell nothing at the moment (blind.py)
+    mute: frozenset[int] = frozenset()  # scales that tell nothing at the moment (mute.py)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from openaisle.blind import blind_scales, forgetting, without_blind
 from openaisle.messages import ScaleBatch
+from openaisle.mute import forgetting, mute_scales, without_mute
 from openaisle.pipeline import run, set_up
 from openaisle.settle import Settled
 from openaisle.tokens.scales import HISTORY, WINDOW
@@ -34,28 +34,28 @@ def dead(sent: list[Sensed], scale: str, from_s: float, to_s: float) -> list[Sen
 
 
 def test_dead_and_full_scales_are_blind_and_others_are_not() -> None:
-    assert blind_scales(rows(4000, 6000), LIMIT) == frozenset()
-    assert blind_scales(rows(4000, 9900), LIMIT) == {1}
+    assert mute_scales(rows(4000, 6000), LIMIT) == frozenset()
+    assert mute_scales(rows(4000, 9900), LIMIT) == {1}
     gone = rows(4000, 6000)
     gone[0, -WINDOW:] = np.nan
-    assert blind_scales(gone, LIMIT) == {0}
-    assert blind_scales(np.zeros((0, HISTORY), np.float32), LIMIT[:0]) == frozenset()
+    assert mute_scales(gone, LIMIT) == {0}
+    assert mute_scales(np.zeros((0, HISTORY), np.float32), LIMIT[:0]) == frozenset()
 
 
 def test_a_slow_scale_and_one_that_was_full_are_not_blind() -> None:
     slow = rows(4000, 6000)
     slow[0, np.arange(HISTORY) % 20 != 0] = np.nan
-    assert blind_scales(slow, LIMIT) == frozenset()
+    assert mute_scales(slow, LIMIT) == frozenset()
     emptied = rows(4000, 9900)
     emptied[1, -10:] -= 700
-    assert blind_scales(emptied, LIMIT) == frozenset()
+    assert mute_scales(emptied, LIMIT) == frozenset()
 
 
-def test_lanes_of_blind_scales_are_lanes_without_one() -> None:
+def test_lanes_of_mute_scales_are_lanes_without_one() -> None:
     setup, _ = set_up(STORE, Scripted())
     limit = STORE.spec.scales[0].limit_grams
-    assert without_blind(setup, rows(4000, 6000)) is setup
-    partly = without_blind(setup, rows(limit, 6000))
+    assert without_mute(setup, rows(4000, 6000)) is setup
+    partly = without_mute(setup, rows(limit, 6000))
     assert partly.table.scale.tolist() == [-1, 1, -1]
     assert partly.table.shared.tolist() == [0.0, 1.0, 0.0]
     assert partly.goods.scale[LANES[0]] < 0 <= partly.goods.scale[LANES[1]]
@@ -63,7 +63,7 @@ def test_lanes_of_blind_scales_are_lanes_without_one() -> None:
     assert setup.table.scale.tolist() == [0, 1, -1]
 
 
-def test_levels_of_blind_scales_are_forgotten() -> None:
+def test_levels_of_mute_scales_are_forgotten() -> None:
     known = Settled(level={0: 5000.0, 1: 6000.0})
     assert forgetting(known, frozenset({0})).level == {1: 6000.0}
     assert forgetting(known, frozenset()) is known

@@ -1,6 +1,6 @@
 """Scales that tell nothing, dead ones and those loaded beyond their limit, are no scales as long as that lasts.
 
-In: the constants of a run and the last seconds of readings. Out: the constants with the lanes of blind scales as lanes
+In: the constants of a run and the last seconds of readings. Out: the constants with the lanes of mute scales as lanes
 without one, so that hands and shelves speak for them; and what settling must forget. Pure.
 """
 
@@ -22,7 +22,7 @@ FULL_SHARE = 0.96  # of the limit: nobody knows the zero of a cell better than t
 Float32 = NDArray[np.float32]
 
 
-def blind_scales(grams: Float32, limit_grams: Float32) -> frozenset[int]:
+def mute_scales(grams: Float32, limit_grams: Float32) -> frozenset[int]:
     """Scales whose rows [C, HISTORY] have no reading in the last window, or stand at their limit [C] all through it."""
     if not len(grams):
         return frozenset()
@@ -33,32 +33,32 @@ def blind_scales(grams: Float32, limit_grams: Float32) -> frozenset[int]:
     return frozenset(np.flatnonzero(dead | full).tolist())
 
 
-def without_blind(setup: Setup, grams: Float32) -> Setup:
-    """The constants of a run for this tick: lanes of blind scales have no scale."""
+def without_mute(setup: Setup, grams: Float32) -> Setup:
+    """The constants of a run for this tick: lanes of mute scales have no scale."""
     limit = np.array([scale.limit_grams for scale in setup.store.spec.scales], dtype=np.float32)
-    blind = blind_scales(grams, limit)
-    if not blind:
+    mute = mute_scales(grams, limit)
+    if not mute:
         return setup
     table = setup.table
-    gone = np.isin(table.scale, list(blind))
+    gone = np.isin(table.scale, list(mute))
     table = replace(
         table,
         scale=np.where(gone, -1, table.scale).astype(np.int32),
         shared=np.where(gone, 0.0, table.shared).astype(np.float32),
     )
-    return replace(setup, table=table, goods=_goods(setup.store, blind), blind=blind)
+    return replace(setup, table=table, goods=_goods(setup.store, mute), mute=mute)
 
 
 @lru_cache(maxsize=16)
-def _goods(store: Store, blind: frozenset[int]) -> Goods:
-    return goods_of(store, blind)
+def _goods(store: Store, mute: frozenset[int]) -> Goods:
+    return goods_of(store, mute)
 
 
-def forgetting(settled: Settled, blind: frozenset[int]) -> Settled:
-    """What is known of the scales without the levels of blind ones.
+def forgetting(settled: Settled, mute: frozenset[int]) -> Settled:
+    """What is known of the scales without the levels of mute ones.
 
-    What changes while a scale is blind is not its to tell: the level at which it comes back is where it begins anew.
+    What changes while a scale is mute is not its to tell: the level at which it comes back is where it begins anew.
     """
-    if not blind & settled.level.keys():
+    if not mute & settled.level.keys():
         return settled
-    return replace(settled, level={scale: grams for scale, grams in settled.level.items() if scale not in blind})
+    return replace(settled, level={scale: grams for scale, grams in settled.level.items() if scale not in mute})

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from openaisle.bench.axes import AXES
+from openaisle.bench.models import ORACLE
 from openaisle.bench.report import PLAIN_AXIS, Report, Row, sections
 from openaisle.bench.results import CaseResult
 from openaisle.view.bench_curves import QUARTERS, charts_of
@@ -40,6 +41,7 @@ SPEED: tuple[tuple[str, str, str], ...] = (
     ("step_p99_ms", "step p99, ms", ".0f"),
     ("memory_mb", "peak memory, simulator included, MB", ".0f"),
 )
+SHORTER = {".3f": ".2f", ".2%": ".1%", ".1f": ".1f"}  # of intervals
 BY_SUITE = ("exact", "f1", "overcharge", "undercharge")
 
 
@@ -102,7 +104,7 @@ def _value(row: Row | None, metric: str, form: str) -> str:
     interval = row.intervals.get(metric) if row else None
     if interval is None:
         return "–"
-    low, high = (format(value, form) for value in (interval.low, interval.high))
+    low, high = (format(value, SHORTER[form]) for value in (interval.low, interval.high))
     return f"{interval.value:{form}} <small>[{low}, {high}]</small>"
 
 
@@ -124,15 +126,15 @@ def _overall(report: Report, models: Sequence[str]) -> str:
 
 
 def _marked(rows: Sequence[Row | None], metric: str, form: str, more: bool) -> list[str]:
-    """Cells of a metric, the best in bold."""
-    known = [row.intervals[metric].value for row in rows if row and metric in row.intervals]
-    best = (max if more else min)(known, default=None)
-    out = []
-    for row in rows:
-        cell = _value(row, metric, form)
-        mine = row.intervals[metric].value if row and metric in row.intervals else None
-        out.append(f"<b>{cell}</b>" if len(known) > 1 and mine is not None and mine == best else cell)
-    return out
+    """Cells of a metric, the best in bold; systems that are told where everybody is do not compete."""
+    values = [row.intervals[metric].value if row and metric in row.intervals else None for row in rows]
+    rivals = [v for row, v in zip(rows, values, strict=True) if row and v is not None and ORACLE not in row.model]
+    best = (max if more else min)(rivals, default=None) if len(rivals) > 1 else None
+    cells = [_value(row, metric, form) for row in rows]
+    return [
+        f"<b>{cell}</b>" if row and value is not None and value == best and ORACLE not in row.model else cell
+        for cell, row, value in zip(cells, rows, values, strict=True)
+    ]
 
 
 def _groups(report: Report, grouping: str, models: Sequence[str]) -> str:

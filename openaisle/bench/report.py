@@ -167,8 +167,8 @@ def _figures(m: Metrics, speed: Mapping[str, float]) -> dict[str, str]:
         "calibration error": _number(m.calibration),
         "update latency p50 / p95 / p99": _seconds(update),
         "final latency p50 / p95 / p99": _seconds(final),
-        "pipeline, times real time": f"{speed['times_real_time']:.1f}",
-        "step p50 / p95 / p99": " / ".join(f"{speed[f'step_p{p}_ms']:.0f}" for p in (50, 95, 99)) + " ms",
+        "pipeline, times real time": _known(speed["times_real_time"], 1),
+        "step p50 / p95 / p99": " / ".join(_known(speed[f"step_p{p}_ms"], 0) for p in (50, 95, 99)) + " ms",
         "processor seconds per shopper-minute": _known(speed["cpu_s_per_shopper_minute"], 1),
         "peak memory, simulator included": _known(speed["memory_mb"], 0) + " MB",
     }

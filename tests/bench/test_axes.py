@@ -22,7 +22,7 @@ from openaisle.store.store import Store
 
 SEED = 850_003
 GREY = np.full((48, 64, 3), 120, dtype=np.uint8)
-GATE = GateEvent(4, "door", "entry", "v1")
+GATE = GateEvent("door", 4, "entry", "v1")
 
 
 @cache

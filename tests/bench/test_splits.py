@@ -62,8 +62,8 @@ def drawn() -> dict[tuple[Name, StoreKind, int], tuple[Store, frozenset[int]]]:
             for kind in SMALL:
                 for offset in OFFSETS:
                     used.clear()
-                    store = stores.draw_store(PLANS[kind], SPLITS[name].seeds[0] + offset)  # type: ignore[index]
-                    out[name, kind, offset] = store, frozenset(used)  # type: ignore[index]
+                    store = stores.draw_store(PLANS[kind], SPLITS[name].seeds[0] + offset)
+                    out[name, kind, offset] = store, frozenset(used)
     return out
 
 

@@ -21,8 +21,9 @@ from openaisle.tokens.journey import (
 )
 from openaisle.tokens.padding import pad_ticks
 from openaisle.tokens.scales import HISTORY, HISTORY_S, RATE_HZ, scale_window
+from openaisle.training.borrowing import borrow_errors, doings
 from openaisle.training.journeys import JourneyRecord
-from openaisle.training.tracks import Noise, borrow_errors, confuse, followed, real_tracks, true_tracks, turned, varied
+from openaisle.training.tracks import Noise, confuse, followed, real_tracks, true_tracks, turned, varied
 
 TAKE, RETURN, HAND_OVER = KINDS.index("take"), KINDS.index("return"), KINDS.index("hand_over")
 MAX_EVENTS = 6  # per tick
@@ -215,7 +216,7 @@ def sample_tick(
         index = np.clip(np.arange(frame, frame + FRAMES), 0, record.floor.shape[1] - 1)
         truth = (record.floor[people][:, index], record.hands[people][:, index])
         if len(library) and rng.random() < noise.borrowed:
-            tracks = borrow_errors(tracks, truth, library, rng)
+            tracks = borrow_errors(tracks, truth, doings(record, people, frame), library, rng)
         tracks = confuse(tracks, truth, noise.confused, rng)
     table, tracks = turned(record.table, tracks, rng.uniform(0, 2 * np.pi))
     return tick_at(replace(record, table=table), tick_s, (people, tracks), noise, rng)

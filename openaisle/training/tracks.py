@@ -5,19 +5,16 @@ In: a journey record, people and a frame. Out: a TrackWindow as the memory would
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.tokens.journey import ACTIVITIES, FRAMES, LaneTable, TrackWindow, by_reach
+from openaisle.training.borrowing import crowded
 from openaisle.training.journeys import JourneyRecord
 
-STRETCHED_M = 0.38  # hands at rest hang nearer to the body's axis
-CROWDED_M = 1.0  # somebody else so near hides hands, and has hands of his own there
 REACH_M = 0.95  # of an arm from the body's axis
-TRIES = 40  # random windows looked at before giving up
 CONFUSED_SD_M = (0.13, 0.39)  # what the volume claims of a hand that is somebody else's (5% and 95%, dev/LOG.md)
 CONFUSED_FRAMES = 3.0  # mean
 Float32 = NDArray[np.float32]
@@ -77,73 +74,6 @@ def true_tracks(
         floor.astype(f32), floor_sd.astype(f32), hands.astype(f32), told_sd.astype(f32), flipped.astype(f32),
         (soft * looks).astype(f32), shown.astype(f32), valid.astype(f32),
     )  # fmt: skip
-
-
-def borrow_errors(
-    tracks: TrackWindow, truth: tuple[Float32, Float32], library: Sequence[JourneyRecord], rng: np.random.Generator
-) -> TrackWindow:
-    """Tracks of a window whose errors are those that real tracks make; truth: floor [S, F, 2], hands [S, F, 2, 3].
-
-    A few tracked simulations are soon known by heart, and errors do not depend on what is bought. Each person gets the
-    errors of somebody who reaches as far and has as much company, turned with the arm: stretched hands are cut short
-    along it, and those beside somebody are hidden more often.
-    """
-    floor, hands = truth
-    company = crowded(floor)
-    for row in range(len(floor)):
-        source = library[int(rng.integers(len(library)))]
-        assert source.tracked is not None
-        reaching = bool(away_from(floor[row], hands[row])[:, 0].max() > STRETCHED_M)
-        found = find_window(source, (reaching, bool(company[row])), rng)
-        if found is None:
-            continue
-        person, span = found
-        told = source.tracked
-        turn = heading(floor[row], hands[row]) - heading(source.floor[person, span], source.hands[person, span])
-        c, s = np.cos(turn), np.sin(turn)
-        spin = np.stack([np.stack([c, -s], -1), np.stack([s, c], -1)], -2).astype(np.float32)  # [F, 2, 2]
-        shift = np.einsum("fij,fj->fi", spin, told.floor_m[person, span] - source.floor[person, span])
-        moved = told.hands_m[person, span] - source.hands[person, span]
-        tracks.floor_m[row] = floor[row] + shift
-        tracks.hands_m[row, ..., :2] = hands[row, ..., :2] + np.einsum("fij,fhj->fhi", spin, moved[..., :2])
-        tracks.hands_m[row, ..., 2] = hands[row, ..., 2] + moved[..., 2]
-        tracks.floor_sd_m[row], tracks.hand_sd_m[row] = told.floor_sd_m[person, span], told.hand_sd_m[person, span]
-    return tracks
-
-
-def away_from(floor: Float32, hands: Float32) -> Float32:
-    """Distance [F, 2] of hands [F, 2, 3] from the body's axis [F, 2]."""
-    return np.asarray(np.linalg.norm(hands[..., :2] - floor[:, None], axis=-1), dtype=np.float32)
-
-
-def heading(floor: Float32, hands: Float32) -> Float32:
-    """Angle [F] of the farther hand as seen from the body."""
-    arm = hands[:, 0, :2] - floor
-    return np.asarray(np.arctan2(arm[:, 1], arm[:, 0]), dtype=np.float32)
-
-
-def find_window(source: JourneyRecord, wanted: tuple[bool, bool], rng: np.random.Generator) -> tuple[int, slice] | None:
-    """A person and a span of FRAMES tracked throughout, as wanted (stretched, crowded); None if none is found."""
-    assert source.tracked is not None
-    people, frames = source.present.shape
-    for _ in range(TRIES):
-        person, first = int(rng.integers(people)), int(rng.integers(max(1, frames - FRAMES)))
-        span = slice(first, first + FRAMES)
-        whole = (source.tracked.valid[person, span] > 0).all() and source.present[person, span].all()
-        if whole and frames >= first + FRAMES:
-            here = np.flatnonzero(source.present[:, span].all(1))
-            near = bool(crowded(source.floor[here, span])[here == person][0])
-            reach = away_from(source.floor[person, span], source.hands[person, span])[:, 0].max()
-            if (bool(reach > STRETCHED_M), near) == wanted:
-                return person, span
-    return None
-
-
-def crowded(floor: Float32) -> NDArray[np.bool_]:
-    """Whether each of the people [S, F, 2] has somebody beside them in the middle of a window."""
-    middle = floor[:, floor.shape[1] // 2]
-    away = np.linalg.norm(middle[:, None] - middle[None], axis=-1) + np.where(np.eye(len(middle)), np.inf, 0.0)
-    return np.asarray(away.min(1, initial=np.inf) < CROWDED_M, dtype=np.bool_)
 
 
 def confuse(tracks: TrackWindow, truth: tuple[Float32, Float32], share: float, rng: np.random.Generator) -> TrackWindow:

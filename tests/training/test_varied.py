@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from openaisle.tokens.journey import FRAMES, TrackWindow, by_reach, tick_features
 from openaisle.tokens.scales import scale_window
+from openaisle.training.borrowing import CROWDED_M, crowded
 from openaisle.training.journeys import JourneyRecord
 from openaisle.training.ticks import history, sample_tick
-from openaisle.training.tracks import CROWDED_M, Noise, confuse, crowded, real_tracks, turned, varied
+from openaisle.training.tracks import Noise, confuse, real_tracks, turned, varied
 from tests.training.scenes import made_up_record
 from tests.training.test_borrowed import stretched, window
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,6 +19,15 @@ from openaisle.tokens.tick import Tick
 RECENT_TICKS = 3  # how long the decoder sees what it wrote
 HAND_OVER_M = 1.4  # two people this close may hand something over although no lane is active
 HAND_OVER_SURE = 0.5  # a hand-over makes two receipts wrong where it never was
+
+
+@runtime_checkable
+class Decides(Protocol):
+    """A predictor that does not decode tick by tick, but decides for itself when it knows what happened."""
+
+    def decide(self, state: State, tick: Tick, setup: Setup) -> tuple[list[WrittenEvent], State]:
+        """Events to write into the ledger now, and the state with what it remembers (`State.peer`)."""
+        ...
 
 
 def track_window(state: State) -> TrackWindow:

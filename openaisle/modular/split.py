@@ -1,0 +1,156 @@
+"""Event splitting: which rests of an interaction were true levels, and what happened between each two of them.
+
+A hand that presses makes rests that come and go; two takes in a row make one that stays. Every way of joining an
+interaction's steps competes with the others, and each part is explained in the light of the parts before it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openaisle.modular.associate import Hands, assign, chances, cost_of_anybody, visits_allowed
+from openaisle.modular.identify import NOISES, READING_G, Explanation, Law, Move, Scene, candidates, explain
+from openaisle.modular.interactions import Interaction
+from openaisle.tokens.journey import LaneTable
+
+MOST_RESTS = 9
+PUSHED_COST, PUSHED_G = 1.5, 60.0  # of a rest that only came and went, by scale; its usual size
+LEAST_G, LEAST_NOISES = 3.0, 1.5  # a scale that changed less has no moves of its own
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Event:
+    """A move with its people."""
+
+    move: Move
+    sample: int
+    person: int  # column of the hands
+    people: tuple[float, ...]  # chance of each column
+    confidence: float
+    grams: float | None  # that the scales say it weighed, where it was the only one of its step
+
+
+@dataclass(frozen=True)
+class Part:
+    """What happened between two rests."""
+
+    first: int
+    last: int
+    explanation: Explanation
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class _Path:
+    cost: float
+    parts: tuple[Part, ...]
+    scene: Scene
+
+
+def split(found: Interaction, scene: Scene, hands: Hands, table: LaneTable) -> tuple[Part, ...]:
+    """The likeliest parts of an interaction, in order of time."""
+    found = shortened(found)
+    best = [_Path(0.0, (), scene)]
+    for last in range(1, len(found.rests)):
+        ways = []
+        for first in range(last):
+            part = between(found, (first, last), best[first].scene, hands, table)
+            cost = best[first].cost + part.explanation.cost
+            cost += sum(passing(found, first, middle, last) for middle in range(first + 1, last))
+            ways.append((cost, first, part))
+        cost, first, part = min(ways, key=lambda way: way[0])
+        best.append(_Path(cost, (*best[first].parts, part), after(best[first].scene, part, hands)))
+    return best[-1].parts
+
+
+def shortened(found: Interaction) -> Interaction:
+    """An interaction with its longest rests only, first and last included."""
+    while len(found.rests) > MOST_RESTS:
+        rests, steps = list(found.rests), list(found.instants)
+        size = [float(np.abs(b.grams - a.grams).max()) for a, b in itertools.pairwise(rests)]
+        length = [(rests[i].end - rests[i].begin, i) for i in range(1, len(rests) - 1)]
+        _, i = min(length)
+        joined = steps[i - 1] if size[i - 1] >= size[i] else steps[i]
+        found = replace(
+            found, rests=tuple(rests[:i] + rests[i + 1 :]), instants=(*steps[: i - 1], joined, *steps[i + 1 :])
+        )  # fmt: skip
+    return found
+
+
+def between(found: Interaction, span: tuple[int, int], scene: Scene, hands: Hands, table: LaneTable) -> Part:
+    """What explains the change between two rests, and who did it."""
+    first, last = span
+    change = (found.rests[last].grams - found.rests[first].grams).astype(np.float64)
+    law = Law(found.scales, change, found.noise, scene)
+    instant = {scale: instant_of(found, span, i) for i, scale in enumerate(found.scales)}
+    seen: dict[int, Float] = {}
+    options: dict[int, list[Move]] = {}
+    for i, scale in enumerate(found.scales):
+        if abs(change[i]) < max(LEAST_G, LEAST_NOISES * float(found.noise[i])):
+            continue
+        for move in candidates(scale, float(change[i]), scene):
+            if move.lane not in seen:
+                seen[move.lane] = hands.closeness(table, move.lane, instant[scale])
+            who = cost_of_anybody(seen[move.lane], visits_allowed(hands.visits, move.owners))
+            options.setdefault(scale, []).append(replace(move, cost=move.cost + who))
+    told = explain(law, options)
+    return Part(first, last, told, tuple(attributed(told, (change, instant), seen, hands)))
+
+
+def attributed(
+    told: Explanation, what: tuple[Float, Mapping[int, int]], seen: Mapping[int, Float], hands: Hands
+) -> list[Event]:
+    """An explanation's moves with the people who did them."""
+    change, instant = what
+    if not told.moves or not hands.visits:
+        return []
+    allowed = [visits_allowed(hands.visits, move.owners) for move in told.moves]
+    near = [seen[move.lane] for move in told.moves]
+    samples = [instant[move.scale] for move in told.moves]
+    who = assign(near, allowed, samples)
+    grams = float(change.sum()) if len(told.moves) == 1 else None
+    out = []
+    for move, close, free, sample, person in zip(told.moves, near, allowed, samples, who, strict=True):
+        share = chances(close, free)
+        out.append(Event(move, sample, person, tuple(share.tolist()), told.confidence * float(share[person]), grams))
+    return out
+
+
+def instant_of(found: Interaction, span: tuple[int, int], row: int) -> int:
+    """The sample at which a scale made the largest of its steps between two rests, in the direction of them all."""
+    first, last = span
+    levels = [float(rest.grams[row]) for rest in found.rests[first : last + 1]]
+    sign = -1.0 if levels[-1] < levels[0] else 1.0
+    steps = [sign * (b - a) for a, b in itertools.pairwise(levels)]
+    return found.instants[first + int(np.argmax(steps))][row]
+
+
+def passing(found: Interaction, first: int, middle: int, last: int) -> float:
+    """Minus the log density of a rest that only came and went, between two that were true levels."""
+    level, ends = found.rests[middle].grams, (found.rests[first].grams, found.rests[last].grams)
+    away = np.minimum(np.abs(level - ends[0]), np.abs(level - ends[1]))
+    reading = np.hypot(READING_G, NOISES * found.noise)
+    still = (away / reading) ** 2 / 2 + np.log(reading)
+    pushed = PUSHED_COST + np.log(PUSHED_G) + away / (2 * PUSHED_G)
+    return float(np.minimum(still, pushed).sum())
+
+
+def after(scene: Scene, part: Part, hands: Hands) -> Scene:
+    """Baskets and lanes after a part."""
+    baskets = {visit: dict(basket) for visit, basket in scene.baskets.items()}
+    learnt = scene.learnt
+    for event in part.events:
+        move, basket = event.move, baskets.setdefault(hands.visits[event.person], {})
+        left = basket.get(move.product, 0) - move.signed
+        basket[move.product] = left
+        if left <= 0:
+            del basket[move.product]
+        if scene.own[move.lane] != move.product:
+            learnt = learnt.moved(move.lane, move.product, move.signed)
+    return replace(scene, baskets=baskets, learnt=learnt)

@@ -13,9 +13,10 @@ from openaisle.tokens.journey import FRAME_HZ, LaneTable
 from openaisle.tokens.scales import RATE_HZ
 
 SAMPLES = RATE_HZ // FRAME_HZ  # of a scale per slot
-BEFORE_S, AFTER_S = 0.6, 0.2  # around a step: from the grasp to the hand's way back
+BEFORE_S, AFTER_S = 0.6, 0.4  # around a step: from the grasp to the hand's way back
 HAND_M = 0.10  # deviation of a hand from where it is believed, beside what the tracker says of it
 ELSEWHERE = 0.02  # density of a hand that is not where it is believed
+SLOT_SHARE = 0.5  # neighbouring slots err together
 CLAIMED = 0.5  # how much of the tracker's own deviation is believed
 SAME_TIME = RATE_HZ // 2  # one hand does not do two things in two lanes within so many samples
 MOST_COST = 6.0
@@ -33,17 +34,17 @@ class Hands:
     sd_m: Float  # [T, N, 2]
 
     def closeness(self, table: LaneTable, lane: int, sample: int) -> Float:
-        """Log density [N, 2] that each hand was in a lane around a sample: the mean over the slots of the event."""
+        """Log density [N, 2] that each hand was in a lane around a sample, over the slots of the event."""
         begin = int(sample - BEFORE_S * RATE_HZ) // SAMPLES - self.first
         end = int(sample + AFTER_S * RATE_HZ) // SAMPLES + 1 - self.first
         begin, end = max(0, begin), min(len(self.hands_m), end)
         if end <= begin:
-            return np.full((len(self.visits), 2), np.log(ELSEWHERE))
+            return np.full((len(self.visits), 2), -MOST_COST)
         away = distance(table, lane, self.hands_m[begin:end])  # [t, N, 2]
         sd = np.hypot(HAND_M, CLAIMED * self.sd_m[begin:end])
         density = np.exp(-0.5 * (away / sd) ** 2) * np.minimum(1.0, HAND_M / sd) + ELSEWHERE
         density = np.where(np.isfinite(away), density, ELSEWHERE / 10)
-        return np.asarray(np.log(density).mean(0), dtype=np.float64)
+        return np.asarray(SLOT_SHARE * np.log(density).sum(0), dtype=np.float64)
 
 
 def distance(table: LaneTable, lane: int, hands_m: Float) -> Float:

@@ -7,7 +7,7 @@ rests: spans in which none of them moves. A step between two rests happened at t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -66,9 +66,9 @@ class Watch:
 
 def watch(known: Watch, grams: Float32, history: Float32, goods: Goods) -> tuple[Watch, list[Interaction]]:
     """After a tick's samples [C, n] (history: those of the last seconds, with gaps): the interactions that are over."""
-    now = extended(known, grams)
     if not len(grams):
-        return now, []
+        return replace(known, end=known.end + RATE_HZ), []
+    now = extended(known, grams)
     last = now.samples[:, -SETTLED:]
     spread, level = np.ptp(last, axis=1), last.mean(1)
     missing = np.isnan(history[:, -2 * SETTLED :]).mean(1)
@@ -79,7 +79,7 @@ def watch(known: Watch, grams: Float32, history: Float32, goods: Goods) -> tuple
     opened = {s for s in now.open | busy | changed if s in now.level and missing[s] < MOST_MISSING}
     done: list[Interaction] = []
     levels, still = dict(now.level), set[int]()
-    for group in clusters(opened, goods):
+    for group in groups(now, opened, busy, goods):
         found = over(now, tuple(sorted(group)), bool(group & busy))
         if found is None:
             still |= group
@@ -95,6 +95,18 @@ def watch(known: Watch, grams: Float32, history: Float32, goods: Goods) -> tuple
         if scale not in still and scale not in busy and (scale not in beside or scale not in levels):
             levels[scale] = (now.end, float(level[scale]))
     return replace(now, level=levels, open=frozenset(still)), done
+
+
+def groups(now: Watch, opened: set[int], busy: set[int], goods: Goods) -> Iterator[set[int]]:
+    """Open scales side by side; those that are at rest go without neighbours that never come to rest."""
+    for group in clusters(opened, goods):
+        begin = min(now.level[s][0] for s in group)
+        restless = group & busy
+        if restless and group - restless and now.end - begin >= LONGEST:
+            yield restless
+            yield from clusters(group - restless, goods)
+        else:
+            yield group
 
 
 def extended(known: Watch, grams: Float32) -> Watch:
@@ -121,6 +133,8 @@ def over(now: Watch, scales: tuple[int, ...], busy: bool) -> Interaction | None:
     begin = now.end - part.shape[1]
     before = Rest(begin, begin, np.array([now.level[s][1] for s in scales], dtype=np.float32))
     rests = [before, *resting(part, noise, begin)]
+    if len(rests) > 1 and same(before, rests[1], noise):  # its level is known from a whole second
+        rests[:2] = [replace(before, end=rests[1].end)]
     if busy:
         rests = [rest for rest in rests if rest.end < now.end - REST]
         if len(rests) < 2:
@@ -149,13 +163,17 @@ def merged(rests: list[Rest], noise: Float32) -> list[Rest]:
     """Rests that follow each other at the same levels, as one."""
     out: list[Rest] = []
     for rest in rests:
-        same = out and (np.abs(rest.grams - out[-1].grams) <= np.maximum(1.2 * noise, 1.5)).all()
-        if same:
+        if out and same(out[-1], rest, noise):
             longer = max(out[-1], rest, key=lambda one: one.end - one.begin)
             out[-1] = Rest(out[-1].begin, rest.end, longer.grams)
         else:
             out.append(rest)
     return out
+
+
+def same(one: Rest, other: Rest, noise: Float32) -> bool:
+    """Whether two rests are at the same levels."""
+    return bool((np.abs(one.grams - other.grams) <= np.maximum(1.2 * noise, 1.5)).all())
 
 
 def steepest(part: Float32, begin: int, end: int, offset: int) -> tuple[int, ...]:

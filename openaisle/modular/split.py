@@ -20,6 +20,8 @@ from openaisle.tokens.journey import LaneTable
 
 MOST_RESTS = 9
 PUSHED_COST, PUSHED_G = 1.5, 60.0  # of a rest that only came and went, by scale; its usual size
+SHARED_SURE = 0.6  # that two hands in one lane took one unit each, and not one of them two
+IN_LANE = -1.3  # log density of a hand (associate.py) that was in the lane all the time
 LEAST_G, LEAST_NOISES = 3.0, 1.5  # a scale that changed less has no moves of its own
 Float = NDArray[np.float64]
 
@@ -108,18 +110,31 @@ def attributed(
 ) -> list[Event]:
     """An explanation's moves with the people who did them."""
     change, instant = what
-    if not told.moves or not hands.visits:
+    if not hands.visits:
         return []
-    allowed = [visits_allowed(hands.visits, move.owners) for move in told.moves]
-    near = [seen[move.lane] for move in told.moves]
-    samples = [instant[move.scale] for move in told.moves]
-    who = assign(near, allowed, samples)
+    moves = [one for move in told.moves for one in shared(move, seen[move.lane], hands)]
+    allowed = [visits_allowed(hands.visits, move.owners) for move in moves]
+    samples = [instant[move.scale] for move in moves]
+    who = assign([seen[move.lane] for move in moves], allowed, samples)
     grams = float(change.sum()) if len(told.moves) == 1 else None
     out = []
-    for move, close, free, sample, person in zip(told.moves, near, allowed, samples, who, strict=True):
-        share = chances(close, free)
-        out.append(Event(move, sample, person, tuple(share.tolist()), told.confidence * float(share[person]), grams))
+    for move, free, sample, person in zip(moves, allowed, samples, who, strict=True):
+        share = chances(seen[move.lane], free if move.kind == "return" else [True] * len(free))
+        sure = told.confidence * (float(share[person]) if move in told.moves else SHARED_SURE)
+        weighed = grams if move in told.moves else None
+        out.append(Event(move, sample, person, tuple(share.tolist()), sure, weighed))
     return out
+
+
+def shared(move: Move, close: Float, hands: Hands) -> list[Move]:
+    """A take of two units as one each, where the hands of two visits were in the lane alike; or as it is."""
+    if move.kind != "take" or move.units != 2:
+        return [move]
+    best: dict[str, float] = {}
+    for visit, score in zip(hands.visits, close.max(1).tolist(), strict=True):
+        best[visit] = max(score, best.get(visit, -np.inf))
+    near = [visit for visit, score in best.items() if score > IN_LANE]
+    return [replace(move, units=1, owners=(visit,)) for visit in near] if len(near) == 2 else [move]
 
 
 def instant_of(found: Interaction, span: tuple[int, int], row: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from openaisle.bench.suites import Case
 from openaisle.edge.rule import RulePredictor
 from openaisle.edge.runtime import WEIGHTS, load_predictor, read_model
 from openaisle.messages import Truth, TruthEvent, TruthReceipt, TruthTick
+from openaisle.modular.peer import ModularPredictor
 from openaisle.pipeline import receipts_document, run
 from openaisle.predictor import Predictor
 from openaisle.receipts.score import Score, score
@@ -28,7 +29,9 @@ from openaisle.sim.stores import open_store
 from openaisle.state import StepResult
 
 ORACLE = "-oracle"
-RULE_ORACLE = "rule-oracle"
+RULE_ORACLE, MODULAR_ORACLE = "rule-oracle", "modular-oracle"
+BORROWERS = ("rule", "modular")  # they decide by themselves, on another model's tracks
+BLIND: dict[str, Callable[[Predictor], Predictor]] = {RULE_ORACLE: RulePredictor, MODULAR_ORACLE: ModularPredictor}
 
 
 @dataclass(slots=True)
@@ -75,11 +78,11 @@ def play_case(case: Case, model: str) -> tuple[Score, Watch]:
 
 
 def model_sha256(model: str) -> str:
-    """Hash of a model's files (a rule's eyes), "" for the rule on the truth; ModelError when it is not there."""
-    if model == RULE_ORACLE:
+    """Hash of a model's files (of borrowed eyes), "" for rules on the truth; ModelError when it is not there."""
+    if model in BLIND:
         return ""
-    rule, _, folder_name = model.removesuffix(ORACLE).partition(":")
-    name = (folder_name or "small") if rule == "rule" else model.removesuffix(ORACLE)
+    decider, _, folder_name = model.removesuffix(ORACLE).partition(":")
+    name = (folder_name or "small") if decider in BORROWERS else model.removesuffix(ORACLE)
     folder = WEIGHTS / name if (WEIGHTS / name).is_dir() else Path(name)
     read_model(folder)
     digest = hashlib.sha256()
@@ -89,5 +92,5 @@ def model_sha256(model: str) -> str:
 
 
 def _predictor(model: str) -> Predictor:
-    """`NAME-oracle` is NAME on true tracks; a rule on the truth needs no weights at all."""
-    return RulePredictor(Blind()) if model == RULE_ORACLE else load_predictor(model.removesuffix(ORACLE))
+    """`NAME-oracle` is NAME on true tracks; rules on the truth need no weights at all."""
+    return BLIND[model](Blind()) if model in BLIND else load_predictor(model.removesuffix(ORACLE))

@@ -15,7 +15,7 @@ from openaisle.predictor import MODEL_VERSION, Arrays, GraphPredictor, Predictor
 
 WEIGHTS = Path(__file__).parent / "weights"
 GRAPHS = ("pictures", "look", "remember", "heatmap", "glance", "shelf_pictures", "shelf", "write")
-FIX = "name a shipped model (small, rule) or a folder written by `aisle export`"
+FIX = "name a shipped model (small, rule, modular) or a folder written by `aisle export`"
 
 
 class OnnxPredictor(GraphPredictor):
@@ -73,7 +73,7 @@ def read_model(folder: Path) -> dict[str, object]:
 
 
 def load_predictor(name_or_path: str, threads: int = 1) -> Predictor:
-    """A model by name (small, rule) or folder; raises ModelError when there is none."""
+    """A model by name (small, rule, modular) or folder; raises ModelError when there is none."""
     from openaisle.edge.rule import RulePredictor
     from openaisle.modular.peer import ModularPredictor
 

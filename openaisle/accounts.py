@@ -72,21 +72,22 @@ class Goods:
         return self.places.get(scale, ())
 
 
-def goods_of(store: Store) -> Goods:
-    """The goods of a store; products of unknown mass are left out."""
+def goods_of(store: Store, mute: frozenset[int] = frozenset()) -> Goods:
+    """The goods of a store; products of unknown mass are left out, and scales (indices) that are mute."""
     gtins = [product.gtin for product in store.products]
     lanes = list(zip(store.lanes, store.lane_product.tolist(), strict=True))
     beside: dict[int, set[int]] = {}
     for one, next_ in pairwise(store.lanes):
         a, b = one.scale, next_.scale
+        seeing = a >= 0 and b >= 0 and not {a, b} & mute
         same_shelf = one.id.rpartition(".")[0] == next_.id.rpartition(".")[0]
-        if same_shelf and a >= 0 and b >= 0 and a != b:
+        if same_shelf and seeing and a != b:
             beside.setdefault(a, set()).add(b)
             beside.setdefault(b, set()).add(a)
     return Goods(
         {gtin: grams for gtin, grams in zip(gtins, unit_grams(store).tolist(), strict=True) if grams > 0},
         {lane.id: gtins[product] for lane, product in lanes if product >= 0},
-        {lane.id: lane.scale if lane.scale >= 0 else bare(lane.index) for lane, _ in lanes},
+        {lane.id: lane.scale if lane.scale >= 0 and lane.scale not in mute else bare(lane.index) for lane, _ in lanes},
         {scale: tuple(sorted(others)) for scale, others in beside.items()},
         {gtin: row for row, gtin in enumerate(gtins)},
     )

@@ -46,7 +46,7 @@ def found_late(event: LedgerEvent, number: int, tick: Tick, setup: Setup) -> Led
     lane = setup.store.lanes[setup.store.lane_index[event.lane]]
     seen = tuple(camera.id for camera in setup.store.cameras if camera.sees(lane.front_m))
     began_ns = tick.time_ns - int(2 * QUIET_S * NANOSECONDS)
-    scales = (setup.store.spec.scales[lane.scale].id,) if lane.scale >= 0 else ()
+    scales = (setup.store.spec.scales[lane.scale].id,) if setup.table.scale[lane.index] >= 0 else ()
     evidence = Evidence(seen, scales, began_ns, tick.time_ns, lane.id)
     name = f"t{tick.index:06d}-s{number}"
     return replace(event, event_id=name, time_ns=tick.time_ns - int(QUIET_S * NANOSECONDS), evidence=evidence)

@@ -45,6 +45,10 @@ class ProblemsError(OpenAisleError):
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[type[ProblemsError], tuple[tuple[Problem, ...]]]:
+        """Whole across processes: an exception would be made again from its text."""
+        return type(self), (self.problems,)
+
 
 class StoreError(ProblemsError):
     """A store folder is not usable; all its problems are listed."""

@@ -18,6 +18,7 @@ from openaisle.correcting import found_late, lie, surroundings
 from openaisle.hands import glance
 from openaisle.identity import confirm, known_looks
 from openaisle.messages import NANOSECONDS, GateEvent, VideoFrame
+from openaisle.mute import forgetting, without_mute
 from openaisle.owners import settle_owner
 from openaisle.predictor import Arrays, Predictor, VisualTokens, WrittenEvent, floats, visual_tokens
 from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record, update_of, updates_of
@@ -78,6 +79,7 @@ def step(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[
 
 def decide(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
     """What happened, of all that is known of people and scales: written, charged, and corrected where scales settle."""
+    setup = without_mute(setup, state.grams)
     if isinstance(predictor, Decides):
         events, state = predictor.decide(state, tick, setup)
     else:
@@ -253,7 +255,8 @@ def correct(
     if not setup.settles:
         return state, ()
     around = surroundings(state, tick, predictor, setup)
-    settled, entries = settle(state.settled, state.ledger.events[known:], state.grams, around, setup.goods)
+    known_levels = forgetting(state.settled, setup.mute)
+    settled, entries = settle(known_levels, state.ledger.events[known:], state.grams, around, setup.goods)
     state = replace(state, settled=settled)
     told = [
         e if e.event_id != NAMELESS else found_late(e, n, tick, setup)
@@ -297,7 +300,8 @@ def ledger_event(state: State, tick: Tick, numbered: tuple[int, WrittenEvent], s
     lane = setup.store.lanes[event.lane] if event.lane >= 0 else None
     at = lane.front_m if lane else np.append(state.memory["floor"][event.shopper], 1.0)
     seen = [camera.id for camera in setup.store.cameras if camera.sees(at)]
-    scales = (setup.store.spec.scales[lane.scale].id,) if lane and lane.scale >= 0 and setup.scales else ()
+    weighed = lane is not None and setup.table.scale[lane.index] >= 0
+    scales = (setup.store.spec.scales[lane.scale].id,) if lane and weighed else ()
     name = lane.id if lane else ""
     ago_ns = round(event.ago_s * NANOSECONDS)
     evidence = Evidence(tuple(seen), scales, tick.time_ns - ago_ns, tick.time_ns + NANOSECONDS, name)

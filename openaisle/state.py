@@ -43,6 +43,7 @@ class Setup:
     video: bool = True
     scales: bool = True
     settles: bool = True  # the predictor's word is not the last
+    mute: frozenset[int] = frozenset()  # scales that tell nothing at the moment (mute.py)
 
 
 @dataclass(frozen=True)

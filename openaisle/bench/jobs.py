@@ -5,14 +5,19 @@ The numbers depend on neither the number of processes nor the order in which job
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 
 from openaisle.bench.results import CaseResult, append, load
 from openaisle.bench.suites import Case
+from openaisle.errors import ModelError, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,24 @@ def _results(jobs: Sequence[Job], work: Play, processes: int) -> Iterator[CaseRe
         yield from map(work, jobs)
         return
     # spawn: a fork would copy numba's and ONNX Runtime's threads half-dead
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_end_with_parent)
+    try:
         for future in as_completed([pool.submit(work, job) for job in jobs]):
             yield future.result()
+    except BrokenProcessPool as error:
+        fix = "run it again: it goes on where it was; with fewer --processes when memory was short"
+        raise ModelError([Problem("aisle bench", "--processes", "a process that played a case died", fix)]) from error
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error or ctrl-C the cases that wait are not played
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for more work for ever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()

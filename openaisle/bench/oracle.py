@@ -6,19 +6,20 @@ Everything after the tracks is the pipeline's own: scales, candidates, decoder, 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.messages import Activity, GateEvent, ScaleBatch, ShopperTruth, Truth, TruthTick
+from openaisle.messages import Activity, GateEvent, Message, ScaleBatch, ShopperTruth, Truth, TruthTick
 from openaisle.pipeline import decide, finish, roll, set_up
 from openaisle.predictor import Arrays, Predictor, ShelfLook, ShelfWindows, TickView, VisualTokens, WrittenEvent
 from openaisle.receipts.ledger import fold
 from openaisle.receipts.pricing import Receipt, local_day, price
 from openaisle.sim.source import SimulatedStore
 from openaisle.state import Setup, Shopper, State, StepResult, Track
+from openaisle.store.store import Store
 from openaisle.tokens.journey import ACTIVITIES, FRAME_HZ, FRAMES, by_reach
 from openaisle.tokens.tick import AHEAD_NS, SLOT_NS, Tick, Ticker
 
@@ -70,13 +71,15 @@ class Blind:
         return []
 
 
-def run_on_truth(shop: SimulatedStore, truth: list[Truth], predictor: Predictor) -> Iterator[StepResult]:
-    """As pipeline.run, with true tracks; appends to `truth` all that the shop tells on the way."""
-    setup, state = set_up(shop.store, predictor)
+def run_on_truth(
+    shop: SimulatedStore, messages: Iterable[Message], store: Store, truth: list[Truth], predictor: Predictor
+) -> Iterator[StepResult]:
+    """As pipeline.run over the shop's messages, with true tracks; appends to `truth` all that the shop tells."""
+    setup, state = set_up(store, predictor)
     width = setup.embeddings.shape[-1]
     receipts: dict[str, Receipt] = {}
     seen: dict[int, TruthTick] = {}  # by slot
-    for tick in Ticker(shop.store).ticks(_sensed(shop)):
+    for tick in Ticker(store).ticks(_sensed(messages)):
         told = shop.truth_until(shop.time_ns)
         truth.extend(told)
         seen |= {t.time_ns // SLOT_NS: t for t in told if isinstance(t, TruthTick)}
@@ -145,8 +148,8 @@ def number_of(person: ShopperTruth) -> int:
     return int(person.shopper.rpartition("-")[2])
 
 
-def _sensed(shop: SimulatedStore) -> Iterator[ScaleBatch | GateEvent]:
-    for message in shop:
+def _sensed(messages: Iterable[Message]) -> Iterator[ScaleBatch | GateEvent]:
+    for message in messages:
         if isinstance(message, ScaleBatch | GateEvent):
             yield message
 

@@ -1,7 +1,7 @@
 """What a played case left behind, kept as JSON lines so that a stopped benchmark goes on where it was.
 
-A result is found again by the hash of everything it depends on: the code (comments and docstrings apart), the model's
-weights, and the case.
+A result is found again by the hash of everything it depends on: the code that plays (comments and docstrings apart),
+the model's weights, and the case with the files that it names.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from openaisle.bench.suites import Case
+from openaisle.bench.wrong import WrongVisit
 from openaisle.receipts.metrics import VisitScore
 
 _PACKAGE = Path(__file__).parents[1]
-# What a score depends on. The recorder, the training code and the command line cannot change it.
-_ROOMS = ("errors.py", "messages.py", "store", "sensors", "sim", "tokens", "receipts", "pipeline.py", "modular", "edge")
-_ROOMS_OF_BENCH = ("bench/play.py",)
+_PLAYS = "bench/play.py"  # what it imports, directly or not, and the tables beside that code: a score depends on it
+_BOOKKEEPING = ("bench/jobs.py", "bench/results.py", "bench/splits.yaml")  # ... but not on these
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,11 @@ class CaseResult:
     wall_s: float  # simulation and model together
     model_s: float  # the pipeline's share of it
     step_ms: tuple[float, float, float] = (0.0, 0.0, 0.0)  # p50, p95, p99 of one pipeline step
+    cpu_s: float = 0.0  # processor time of the pipeline, all threads, whoever else is using the machine
+    memory_mb: float = 0.0  # peak of the process, simulator included
+    cameras: int = 0
+    shopper_s: float = 0.0  # seconds that shoppers spent in the shop, all together
+    wrong: tuple[WrongVisit, ...] = ()
 
 
 _ADAPTER = TypeAdapter(CaseResult)
@@ -44,19 +49,58 @@ _ADAPTER = TypeAdapter(CaseResult)
 
 def result_key(case: Case, model: str, model_sha256: str, code: str) -> str:
     """Hash of everything that a result depends on."""
-    parts = json.dumps([asdict(case), model, model_sha256, code], sort_keys=True)
+    files = [_content(Path(name)) for name in (case.store, case.scenario)]
+    parts = json.dumps([asdict(case), model, model_sha256, code, *files], sort_keys=True)
     return hashlib.sha256(parts.encode()).hexdigest()[:24]
+
+
+def _content(path: Path) -> str:
+    """Hash of a file or folder that a case names; "" for the name of a generator or of a shipped scenario."""
+    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for one in files:
+        if one.is_file():
+            digest.update(one.relative_to(path).as_posix().encode() + b"\0" + one.read_bytes() + b"\0")
+    return digest.hexdigest() if path.exists() else ""
 
 
 def code_hash(root: Path = _PACKAGE) -> str:
     """Hash of the code that a score depends on; comments, docstrings and layout do not count."""
-    found = [path for room in (*_ROOMS, *_ROOMS_OF_BENCH) for path in _files(root / room)]
     digest = hashlib.sha256()
-    for path in sorted(found):
+    for path in played_code(root):
         text = path.read_text(encoding="utf-8")
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update((_bare(text) if path.suffix == ".py" else text).encode())
     return digest.hexdigest()[:16]
+
+
+def played_code(root: Path = _PACKAGE) -> list[Path]:
+    """The files of the package that playing a case imports, lazily or not, and the YAML files of their rooms."""
+    found: set[Path] = set()
+    waiting = [root / _PLAYS]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for module in _imported(path.read_text(encoding="utf-8"), root.name):
+            parts = module.split(".")[1:]
+            inner = root.joinpath(*parts)
+            rooms = [root.joinpath(*parts[:n], "__init__.py") for n in range(1, len(parts) + 1)]
+            waiting += [one for one in (inner.with_suffix(".py"), *rooms) if one.is_file()]
+    tables = {table for folder in {path.parent for path in found} - {root} for table in folder.rglob("*.yaml")}
+    return sorted((found | tables) - {root / name for name in _BOOKKEEPING})
+
+
+def _imported(text: str, package: str) -> Iterator[str]:
+    """Modules of the package that a file imports; a name imported from a module may be a module, too."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith(package + "."))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == package:
+            assert node.level == 0, "imports are absolute"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def append(path: Path, result: CaseResult) -> None:
@@ -86,12 +130,6 @@ def _last_byte(path: Path) -> bytes:
     with path.open("rb") as file:
         file.seek(-1, 2)
         return file.read(1)
-
-
-def _files(path: Path) -> Sequence[Path]:
-    if path.is_file():
-        return [path]
-    return [found for found in path.rglob("*") if found.suffix in (".py", ".yaml")] if path.is_dir() else []
 
 
 def _bare(text: str) -> str:

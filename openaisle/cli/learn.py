@@ -42,13 +42,14 @@ def evaluate(
     """Judge a model closed loop on validation shops, the rule on the same tracks beside it (tests: aisle bench)."""
     from openaisle.bench.report import build_report, markdown
     from openaisle.bench.run import run_bench
-    from openaisle.bench.suites import parse_seeds
+    from openaisle.bench.suites import parse_seeds, plan
     from openaisle.bench.suites import suite as suite_of
 
     rule = [] if model.startswith("rule") else ["rule" if model == "small" else f"rule:{model}"]
     cases = suite_of(suite).cases(parse_seeds(seeds))
     with progress("evaluating") as report:
-        results = run_bench(cases, [model, *rule], processes=processes, progress=lambda _, n, all_: report(n / all_))
+        asked = plan(cases, [model, *rule])
+        results = run_bench(asked, processes=processes, progress=lambda _, n, all_: report(n / all_))
     table = build_report(results, f"aisle evaluate {model} --suite {suite} --seeds {seeds}")
     if as_json:
         say_json(table.to_json())

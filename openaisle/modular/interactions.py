@@ -69,6 +69,7 @@ def watch(known: Watch, grams: Float32, history: Float32, goods: Goods) -> tuple
     if not len(grams):
         return replace(known, end=known.end + RATE_HZ), []
     now = extended(known, grams)
+    now = replace(now, level={s: at for s, at in now.level.items() if s in goods.places})  # what is mute begins anew
     last = now.samples[:, -SETTLED:]
     spread, level = np.ptp(last, axis=1), last.mean(1)
     missing = np.isnan(history[:, -2 * SETTLED :]).mean(1)
@@ -91,7 +92,7 @@ def watch(known: Watch, grams: Float32, history: Float32, goods: Goods) -> tuple
         if group & busy:
             still |= group
     beside = {other for s in still for other in goods.beside.get(s, ())}
-    for scale in range(len(grams)):
+    for scale in sorted(s for s in goods.places if s >= 0):
         if scale not in still and scale not in busy and (scale not in beside or scale not in levels):
             levels[scale] = (now.end, float(level[scale]))
     return replace(now, level=levels, open=frozenset(still)), done

@@ -18,7 +18,8 @@ from openaisle.model.tasks.receipt import ReceiptNetwork
 from openaisle.tokens.journey import TickFeatures
 from openaisle.training.journeys import JourneyRecord, load_record
 from openaisle.training.loop import Loop, LoopConfig, averaged
-from openaisle.training.ticks import Noise, Target, collate, sample_tick
+from openaisle.training.ticks import Target, collate, sample_tick
+from openaisle.training.tracks import Noise
 
 
 @dataclass(frozen=True)

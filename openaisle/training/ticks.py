@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.tokens.journey import (
-    ACTIVITIES,
     FRAME_HZ,
     FRAMES,
     KINDS,
@@ -23,13 +22,12 @@ from openaisle.tokens.journey import (
 from openaisle.tokens.padding import pad_ticks
 from openaisle.tokens.scales import HISTORY, HISTORY_S, RATE_HZ, scale_window
 from openaisle.training.journeys import JourneyRecord
+from openaisle.training.tracks import Noise, borrow_errors, confuse, followed, real_tracks, true_tracks, turned, varied
 
 TAKE, RETURN, HAND_OVER = KINDS.index("take"), KINDS.index("return"), KINDS.index("hand_over")
 MAX_EVENTS = 6  # per tick
 MAX_QUANTITY = 6
 RECENT_S = 3.0
-STRETCHED_M = 0.38  # hands at rest hang nearer to the body's axis
-TRIES = 40  # random windows looked at before giving up
 RECOVER_S = 0.8  # what was missed this long before a tick can still be seen in its window
 Float32 = NDArray[np.float32]
 
@@ -42,27 +40,6 @@ class Target:
     product_ok: NDArray[np.bool_]  # [X, lanes + baskets]
 
 
-@dataclass(frozen=True)
-class Noise:
-    """How far training tracks are from the truth (drawn anew for each tick)."""
-
-    hand_m: float = 0.08  # median over ticks; doubled or halved at one sigma
-    floor_m: float = 0.04
-    lost: float = 0.12  # share of hand frames that are mere guesses
-    corrupt: float = 0.06  # share of basket entries and recent events that are wrong
-    jitter_s: float = 0.06  # of events, so that one at a tick's border is sometimes told as already written
-    missed: float = 0.08  # share of events just before the tick that were not written and must be now
-    partial: float = 0.12  # share of several units just before the tick of which too few were written
-    no_scales: float = 0.08  # share of ticks without scales
-    slow_scales: float = 0.15  # share of ticks whose scales send at half the rate
-    borrowed: float = 0.75  # share of noised ticks whose errors are those of real tracks, where there are any
-    noised_share: float = 0.1  # share of ticks with noised truth although the record has real tracks
-    no_looks: float = 0.25  # share of ticks without held / activity / product evidence
-    look_bias: float = 5.0  # of what a hand shows against the catalogue's vector: the same over a tick (median)
-    look_noise: float = 0.8  # and anew in every frame
-    idle_looks: float = 0.15  # share of empty hands that seem to show something
-
-
 def first_frame(tick_s: float) -> int:
     """First video frame of a tick's window: the last of FRAMES ends at most 1.5 s after the tick's start."""
     return int(np.ceil((tick_s - 1.0) * FRAME_HZ - 1e-6))
@@ -72,141 +49,6 @@ def people_in(record: JourneyRecord, frame: int) -> NDArray[np.int64]:
     """Rows of people present in the middle of the window that starts at `frame`."""
     middle = record.present[:, max(0, frame + FRAMES // 3) : frame + FRAMES]
     return np.flatnonzero(middle.any(1)) if middle.size else np.zeros(0, dtype=np.int64)
-
-
-def true_tracks(
-    record: JourneyRecord, frame: int, people: NDArray[np.int64], noise: Noise, rng: np.random.Generator
-) -> TrackWindow:
-    """Noised tracks of a record's people over one window."""
-    index = np.clip(np.arange(frame, frame + FRAMES), 0, record.floor.shape[1] - 1)
-    s = len(people)
-    floor, hands = record.floor[people][:, index], record.hands[people][:, index]
-    valid = record.present[people][:, index].astype(np.float32)
-    scale = np.exp(rng.normal(0, 0.7, (s, 1, 1))).astype(np.float32)
-    hand_sd = np.broadcast_to(noise.hand_m * scale, (s, FRAMES, 2)).copy()
-    hand_sd[rng.random((s, FRAMES, 2)) < noise.lost] *= 4.0
-    walk = correlated(rng, (s, FRAMES, 2, 3))
-    hands = hands + walk * hand_sd[..., None]
-    floor_sd = np.broadcast_to(noise.floor_m * scale[..., 0], (s, FRAMES)).copy()
-    floor = floor + correlated(rng, (s, FRAMES, 2)) * floor_sd[..., None]
-    valid *= rng.random((s, FRAMES)) > 0.02
-    looks = float(rng.random() > noise.no_looks)
-    holding = (record.held[people][:, index] >= 0).astype(np.float32)
-    flipped = np.where(rng.random(holding.shape) < 0.2, rng.random(holding.shape), 0.1 + 0.8 * holding) * looks
-    one_hot = np.eye(ACTIVITIES, dtype=np.float32)[record.activity[people][:, index]]
-    share = rng.uniform(0.1, 0.6)
-    soft = share * one_hot + (1 - share) * rng.dirichlet(np.full(ACTIVITIES, 0.5), (s, FRAMES)) if s else one_hot
-    told_sd = hand_sd * np.exp(rng.normal(0, 0.3, hand_sd.shape))
-    shown = shown_products(record, record.held[people][:, index], noise, rng) * looks
-    f32 = np.float32
-    return TrackWindow(
-        floor.astype(f32), floor_sd.astype(f32), hands.astype(f32), told_sd.astype(f32), flipped.astype(f32),
-        (soft * looks).astype(f32), shown.astype(f32), valid.astype(f32),
-    )  # fmt: skip
-
-
-def borrow_errors(
-    tracks: TrackWindow, truth: tuple[Float32, Float32], library: Sequence[JourneyRecord], rng: np.random.Generator
-) -> TrackWindow:
-    """Tracks of a window whose errors are those that real tracks make; truth: floor [S, F, 2], hands [S, F, 2, 3].
-
-    A few tracked simulations are soon known by heart, and errors do not depend on what is bought. Each person gets the
-    errors of somebody who reaches as far, turned with the arm: stretched hands are cut short along it.
-    """
-    floor, hands = truth
-    for row in range(len(floor)):
-        source = library[int(rng.integers(len(library)))]
-        assert source.tracked is not None
-        wanted = away_from(floor[row], hands[row])[:, 0].max() > STRETCHED_M
-        found = find_window(source, bool(wanted), rng)
-        if found is None:
-            continue
-        person, span = found
-        told = source.tracked
-        turn = heading(floor[row], hands[row]) - heading(source.floor[person, span], source.hands[person, span])
-        c, s = np.cos(turn), np.sin(turn)
-        spin = np.stack([np.stack([c, -s], -1), np.stack([s, c], -1)], -2).astype(np.float32)  # [F, 2, 2]
-        shift = np.einsum("fij,fj->fi", spin, told.floor_m[person, span] - source.floor[person, span])
-        moved = told.hands_m[person, span] - source.hands[person, span]
-        tracks.floor_m[row] = floor[row] + shift
-        tracks.hands_m[row, ..., :2] = hands[row, ..., :2] + np.einsum("fij,fhj->fhi", spin, moved[..., :2])
-        tracks.hands_m[row, ..., 2] = hands[row, ..., 2] + moved[..., 2]
-        tracks.floor_sd_m[row], tracks.hand_sd_m[row] = told.floor_sd_m[person, span], told.hand_sd_m[person, span]
-    return tracks
-
-
-def away_from(floor: Float32, hands: Float32) -> Float32:
-    """Distance [F, 2] of hands [F, 2, 3] from the body's axis [F, 2]."""
-    return np.asarray(np.linalg.norm(hands[..., :2] - floor[:, None], axis=-1), dtype=np.float32)
-
-
-def heading(floor: Float32, hands: Float32) -> Float32:
-    """Angle [F] of the farther hand as seen from the body."""
-    arm = hands[:, 0, :2] - floor
-    return np.asarray(np.arctan2(arm[:, 1], arm[:, 0]), dtype=np.float32)
-
-
-def find_window(source: JourneyRecord, stretched: bool, rng: np.random.Generator) -> tuple[int, slice] | None:
-    """A person and a span of FRAMES tracked throughout, with or without a stretched arm; None if none is found."""
-    assert source.tracked is not None
-    people, frames = source.present.shape
-    for _ in range(TRIES):
-        person, first = int(rng.integers(people)), int(rng.integers(max(1, frames - FRAMES)))
-        span = slice(first, first + FRAMES)
-        whole = (source.tracked.valid[person, span] > 0).all() and source.present[person, span].all()
-        if whole and frames >= first + FRAMES:
-            reach = away_from(source.floor[person, span], source.hands[person, span])[:, 0].max()
-            if (reach > STRETCHED_M) == stretched:
-                return person, span
-    return None
-
-
-def shown_products(record: JourneyRecord, held: NDArray[np.int32], noise: Noise, rng: np.random.Generator) -> Float32:
-    """What hands [S, FRAMES, 2] would show a glance: catalogue vectors [.., E], weakened, noised, now and then."""
-    s, width = len(held), record.embeddings.shape[1] if record.embeddings is not None else 32
-    if record.embeddings is None or not s:
-        return np.zeros((s, FRAMES, 2, width), dtype=np.float32)
-    products = len(record.embeddings)
-    idle = rng.random((s, 1, 2)) < noise.idle_looks
-    guess = np.where(idle, rng.integers(0, products, (s, 1, 2)), -1)
-    shown = np.where(held >= 0, held, np.broadcast_to(guess, held.shape))
-    # one bias per product and hand: the light, the angle and the blur stay for a tick
-    sigma = noise.look_bias * np.exp(rng.normal(0, 0.6, (s, 2, 1, 1)))
-    bias = rng.standard_normal((s, 2, products, width), dtype=np.float32) * sigma / np.sqrt(width)
-    hand = np.arange(2)[None, None, :]
-    vector = record.embeddings[shown] + bias[np.arange(s)[:, None, None], hand, shown]
-    vector = vector + rng.standard_normal(vector.shape, dtype=np.float32) * noise.look_noise / np.sqrt(width)
-    vector /= np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-6)
-    often = rng.uniform(0.15, 0.95, (s, 1, 2))
-    sure = np.where(held >= 0, rng.uniform(0.4, 1.0, held.shape), rng.uniform(0.05, 0.3, held.shape))
-    sure = sure * (rng.random(held.shape) < often) * (shown >= 0)
-    return np.asarray(vector * sure[..., None], dtype=np.float32)
-
-
-def real_tracks(record: JourneyRecord, frame: int, people: NDArray[np.int64]) -> TrackWindow:
-    """The vision half's own tracks of a record's people over one window."""
-    assert record.tracked is not None
-    index = np.arange(frame, frame + FRAMES)
-    inside = (index >= 0) & (index < record.floor.shape[1])
-    index = index.clip(0, record.floor.shape[1] - 1)
-    window = TrackWindow(**{name: values[people][:, index].copy() for name, values in vars(record.tracked).items()})
-    window.valid[:, ~inside] = 0.0
-    return window
-
-
-def followed(record: JourneyRecord, frame: int, people: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Those of the people whom the memory follows somewhere in the window."""
-    assert record.tracked is not None
-    return people[record.tracked.valid[people, max(0, frame) : frame + FRAMES].any(1)]
-
-
-def correlated(rng: np.random.Generator, shape: tuple[int, ...]) -> Float32:
-    """Unit Gaussian noise, correlated by 0.5 to 0.95 between neighbours along axis 1: a tracker's errors last."""
-    white = rng.standard_normal(shape, dtype=np.float32)
-    share = np.float32(rng.uniform(0.5, 0.95))
-    for i in range(1, shape[1]):
-        white[:, i] = share * white[:, i - 1] + np.sqrt(1 - share**2) * white[:, i]
-    return white
 
 
 def history(record: JourneyRecord, tick_s: float) -> Float32:
@@ -367,10 +209,16 @@ def sample_tick(
         if not len(people):
             return None
     tracks = real_tracks(record, frame, people) if real else true_tracks(record, frame, people, noise, rng)
-    if not real and len(library) and rng.random() < noise.borrowed:
+    if real:
+        tracks = varied(tracks, noise.dropped, rng)
+    else:
         index = np.clip(np.arange(frame, frame + FRAMES), 0, record.floor.shape[1] - 1)
-        tracks = borrow_errors(tracks, (record.floor[people][:, index], record.hands[people][:, index]), library, rng)
-    return tick_at(record, tick_s, (people, tracks), noise, rng)
+        truth = (record.floor[people][:, index], record.hands[people][:, index])
+        if len(library) and rng.random() < noise.borrowed:
+            tracks = borrow_errors(tracks, truth, library, rng)
+        tracks = confuse(tracks, truth, noise.confused, rng)
+    table, tracks = turned(record.table, tracks, rng.uniform(0, 2 * np.pi))
+    return tick_at(replace(record, table=table), tick_s, (people, tracks), noise, rng)
 
 
 def rarity(record: JourneyRecord) -> NDArray[np.float64]:

@@ -20,18 +20,25 @@ Progress = Callable[[float], None]  # called with the share done, 0 to 1
 
 
 def write_film(
-    recording: Recording, timeline: Timeline, out: Path, title: str, progress: Progress = lambda share: None
+    recording: Recording,
+    timeline: Timeline,
+    out: Path,
+    title: str,
+    progress: Progress = lambda share: None,
+    span_ns: tuple[int, int] | None = None,
 ) -> None:
-    """Draw the whole recording into an MP4 at its cameras' frame rate; the file appears when it is complete."""
+    """Draw a recording, or a span of it, into an MP4 at its cameras' frame rate; the file appears when complete."""
     fps = max((camera.fps for camera in timeline.store.cameras), default=DEFAULT_FPS)
     mosaic = Mosaic(timeline, title, recording.start_ns)
-    length_ns = max(1, recording.end_ns - recording.start_ns)
+    start_ns, end_ns = span_ns or (recording.start_ns, recording.end_ns)
+    length_ns = max(1, end_ns - start_ns)
     partial = out.with_name(out.stem + ".partial.mp4")
     film = Film(partial, fps, crf=27)
     try:
-        for time_ns, frames in instants(recording.messages(), round(NANOSECONDS / fps)):
-            film.add(mosaic.draw(frames, time_ns), (time_ns - recording.start_ns) / NANOSECONDS)
-            progress(min(1.0, (time_ns - recording.start_ns) / length_ns))
+        messages = recording.messages(*(span_ns or ()))
+        for time_ns, frames in instants(messages, round(NANOSECONDS / fps)):
+            film.add(mosaic.draw(frames, time_ns), (time_ns - start_ns) / NANOSECONDS)
+            progress(min(1.0, (time_ns - start_ns) / length_ns))
         film.close()
         partial.replace(out)
     finally:

@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from openaisle.bench.jobs import Job, run_jobs
+from openaisle.bench.axes import AXES
+from openaisle.bench.jobs import Job, Play, run_jobs
 from openaisle.bench.report import build_report, markdown
-from openaisle.bench.results import CaseResult, append, code_hash, load, result_key
-from openaisle.bench.suites import DEFAULT_SEEDS, FIRST, Case, parse_seeds, suite
-from openaisle.errors import ScenarioError
-from openaisle.receipts.metrics import VisitScore
-
-KIOSK, CORNER = "random:kiosk", "random:corner"
-
-
-def visit(name: str, exact: bool, shoppers: int = 1) -> VisitScore:
-    hits = 2 if exact else 1
-    return VisitScore(
-        name, exact, 0.9, hits, 2, 2, 0, 0, 100, ((0.9, exact),), shoppers=shoppers, events=2, credited=hits,
-        latency_s=(1.25,), final_s=0.5,
-    )  # fmt: skip
-
-
-def job(case: Case, model: str = "small") -> Job:
-    return Job(result_key(case, model, "abc", "code"), case, model, "abc")
-
-
-def played(one: Job) -> CaseResult:
-    """A stand-in for the simulator: even seeds and the model "small" get everything right."""
-    right = one.model == "small" or one.case.seed % 2 == 0
-    visits = (visit("v1", right), visit("v2", True, shoppers=5))
-    return CaseResult(one.key, one.case, one.model, one.model_sha256, visits, 60.0, 9.0, 6.0, (10.0, 20.0, 30.0))
+from openaisle.bench.results import CaseResult, append, code_hash, load, played_code, result_key
+from openaisle.bench.run import jobs_of
+from openaisle.bench.suites import ALL, DEFAULT_SEEDS, FIRST, Case, full_plan, parse_seeds, plan, suite
+from openaisle.errors import ModelError, Problem, ScenarioError
+from openaisle.sim.scenario import SUITES
+from tests.bench.played import CORNER, KIOSK, job, played
 
 
 def test_the_first_slice_is_test_seeds_only_and_seeds_come_first() -> None:
@@ -103,17 +87,51 @@ def test_a_key_follows_everything_a_result_depends_on() -> None:
     assert len(keys) == 5
 
 
+def test_a_key_follows_the_files_that_a_case_names(tmp_path: Path) -> None:
+    store, scenario = tmp_path / "shop", tmp_path / "evening.yaml"
+    store.mkdir()
+    (store / "store.yaml").write_text("name: a")
+    scenario.write_text("name: evening")
+    case = Case(str(store), str(scenario), 1)
+    keys = [result_key(case, "small", "abc", "code")]
+    (store / "store.yaml").write_text("name: b")
+    keys.append(result_key(case, "small", "abc", "code"))
+    scenario.write_text("name: morning")
+    keys.append(result_key(case, "small", "abc", "code"))
+    assert len(set(keys)) == 3
+
+
 def test_the_code_hash_ignores_comments_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "sim").mkdir()
-    file = tmp_path / "sim" / "a.py"
+    root = tmp_path / "openaisle"
+    (root / "bench").mkdir(parents=True)
+    (root / "bench" / "play.py").write_text("import openaisle.a\n")
+    file = root / "a.py"
 
     def hashed(text: str) -> str:
         file.write_text(text)
-        return code_hash(tmp_path)
+        return code_hash(root)
 
     plain = hashed("def f():\n    return 1\n")
     assert hashed('"""Caption."""\n\ndef f():  # why\n    """What."""\n    return  1\n') == plain
     assert hashed("def f():\n    return 2\n") != plain
+
+
+def test_the_code_hash_follows_imports_and_nothing_else(tmp_path: Path) -> None:
+    root = tmp_path / "openaisle"
+    texts = {
+        "bench/play.py": "from openaisle.far import deep\n", "far/deep.py": "def f():\n    import openaisle.late\n",
+        "far/__init__.py": "", "far/table.yaml": "a: 1", "late.py": "", "stranger.py": "",
+    }  # fmt: skip
+    for name, text in texts.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    assert {path.relative_to(root).as_posix() for path in played_code(root)} == texts.keys() - {"stranger.py"}
+
+
+def test_the_code_hash_holds_all_that_a_run_goes_through() -> None:
+    names = {path.name for path in played_code()}
+    assert {"pipeline.py", "settle.py", "tracking.py", "runtime.py", "video.py", "engine.py", "crowd.yaml"} <= names
+    assert not names & {"report.py", "results.py", "train.py", "app.py"}
 
 
 def test_tables_group_visits_and_name_their_origin() -> None:
@@ -138,3 +156,76 @@ def test_tables_group_visits_and_name_their_origin() -> None:
     plain = json.loads(json.dumps(report.to_json()))
     assert plain["rows"][0]["exact"] == 1.0
     assert plain["models"] == {"small": "abc", "rule": "abc"}
+
+
+def test_axes_stand_beside_the_same_cases_without() -> None:
+    cases = [Case(KIOSK, "solo", seed) for seed in (850_000, 850_001)]
+    asked = plan(cases, ["small", "rule"], ["dark"])
+    extra = plan([Case(KIOSK, "return", 850_000)], ["small", "rule"])
+    report = build_report([played(job(case, model)) for case, model in (*asked, *extra)], "aisle bench", 20)
+    rows = {(row.grouping, row.group, row.model): row.metrics for row in report.rows}
+    assert rows["overall", "all visits", "rule"].visits == 6  # without those in the dark
+    assert rows["axis", "dark", "rule"].visits == rows["axis", "as trained", "rule"].visits == 4
+    assert "| dark | 4 |" in markdown(report)
+
+
+def test_a_model_without_a_sense_is_compared_on_shared_cases_only() -> None:
+    cases = [Case(KIOSK, "solo", seed) for seed in (850_000, 850_001)]
+    asked = (*plan(cases, ["small", "rule"]), *plan(cases[1:], ["small-no-scales"]))
+    report = build_report([played(job(case, model)) for case, model in asked], "aisle bench", 20)
+    rows = {(row.grouping, row.model): row.metrics for row in report.rows}
+    assert ("overall", "small-no-scales") not in rows
+    assert rows["senses", "small"].visits == rows["senses", "small-no-scales"].visits == 2
+    alone = build_report([played(job(cases[0], "small-no-scales"))], "aisle bench", 20)
+    assert {row.grouping for row in alone.rows} == {"overall", "suite", "store", "shoppers"}
+
+
+def test_the_full_plan_holds_every_suite_axis_and_sense_and_no_case_twice() -> None:
+    everything = full_plan(["small", "rule"], ["small-no-video"])
+    assert len(set(everything)) == len(everything)
+    assert {case.scenario for case, _ in everything} == set(SUITES) == set(ALL.scenarios)
+    assert {case.axis for case, _ in everything} == set(AXES)
+    assert {case.store for case, _ in everything} == {KIOSK, CORNER, "random:market"}
+    assert all(850_000 <= case.seed < 900_000 for case, _ in everything)
+    plain = {(case, model) for case, model in everything if not case.axis}
+    assert all((replace(case, axis=""), model) in plain for case, model in everything)
+    assert all((case, "small") in plain for case, model in everything if model == "small-no-video")
+
+
+def test_case_names_are_fit_for_files() -> None:
+    assert Case(KIOSK, "hand-over", 850_000, "dark").name == "random-kiosk-hand-over-850000-dark"
+    assert Case("stores/corner", "my own/evening.yaml", 7).name == "stores-corner-my-own-evening-7"
+    everything = {case for case, _ in full_plan(["small"], [])}
+    assert len({case.name for case in everything}) == len(everything)
+
+
+def test_a_model_that_is_not_there_is_named_before_anything_is_played() -> None:
+    with pytest.raises(ModelError, match="nowhere"):
+        jobs_of(plan([Case(KIOSK, "solo", 850_000)], ["rule-oracle", "nowhere"]))
+
+
+def failing(one: Job) -> CaseResult:
+    """A model that fails at the third seed."""
+    if one.case.seed == 850_002:
+        raise ModelError([Problem("weights.onnx", "file", "is broken", "export it again")])
+    return played(one)
+
+
+def dying(one: Job) -> CaseResult:
+    """Killed for its memory at the third seed."""
+    if one.case.seed == 850_002:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return played(one)
+
+
+@pytest.mark.parametrize(("work", "words"), [(failing, "weights.onnx: file: is broken"), (dying, "--processes")])
+def test_an_error_in_a_process_is_told_and_what_was_played_is_kept(tmp_path: Path, work: Play, words: str) -> None:
+    jobs = [job(Case(KIOSK, "solo", seed)) for seed in range(850_000, 850_005)]
+    path = tmp_path / "results.jsonl"
+    run_jobs(jobs[:2], work, path)
+    with pytest.raises(ModelError) as error:
+        run_jobs(jobs, work, path, processes=2)
+    assert words in str(error.value)
+    assert len(error.value.problems) == 1
+    assert len(load(path, [one.key for one in jobs])) >= 2
+    assert run_jobs(jobs, played, path) == [played(one) for one in jobs]

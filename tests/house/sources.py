@@ -15,7 +15,7 @@ PACKAGE = "openaisle"
 ROOMS = (
     "errors", "messages", "store", "sensors", "recording", "sim", "tokens", "receipts", "predictor", "identity",
     "tracking", "volume", "hands", "shelves", "accounts", "settle", "owners", "state", "writing",
-    "correcting", "pipeline", "modular", "model", "training", "registry", "edge", "flywheel",
+    "correcting", "mute", "pipeline", "modular", "model", "training", "registry", "edge", "flywheel",
     "service", "bench", "view", "demo", "cli",
 )  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from openaisle.accounts import Goods
 from openaisle.modular.interactions import LONGEST, Interaction, Watch, watch
 from openaisle.tokens.scales import HISTORY, RATE_HZ
 
-BESIDE = Goods({}, {}, {}, {0: (1,), 1: (0, 2), 2: (1,)})
+BESIDE = Goods({}, {}, {"a": 0, "b": 1, "c": 2}, {0: (1,), 1: (0, 2), 2: (1,)})
 Float32 = NDArray[np.float32]
 
 
@@ -20,14 +22,15 @@ def quiet(seconds: int, levels: tuple[float, ...] = (5000.0, 5000.0, 5000.0), no
     return (rows + rng.normal(0, noise, rows.shape)).astype(np.float32)
 
 
-def play(rows: Float32) -> tuple[Watch, list[tuple[int, Interaction]]]:
-    """Tick by tick; interactions with the tick that ended them."""
+def play(rows: Float32, mute: range = range(0)) -> tuple[Watch, list[tuple[int, Interaction]]]:
+    """Tick by tick; interactions with the tick that ended them. The second scale is mute in some ticks."""
     known, out = Watch(), []
     history = np.full((len(rows), HISTORY), np.nan, np.float32)
     for tick in range(rows.shape[1] // RATE_HZ):
         grams = rows[:, tick * RATE_HZ : (tick + 1) * RATE_HZ]
         history = np.concatenate([history[:, RATE_HZ:], grams], axis=1)
-        known, over = watch(known, grams, history, BESIDE)
+        goods = replace(BESIDE, scale={"a": 0, "b": -2, "c": 2}) if tick in mute else BESIDE
+        known, over = watch(known, grams, history, goods)
         out += [(tick, one) for one in over]
     return known, out
 
@@ -83,6 +86,14 @@ def test_a_neighbour_that_never_rests_does_not_hide_a_step() -> None:
     told = [(tick, one) for tick, one in play(rows)[1] if 1 in one.scales and abs(change(one, 1) + 300) < 10]
     assert told
     assert told[0][0] <= 12 + 2 + LONGEST // RATE_HZ
+
+
+def test_what_a_scale_says_after_it_was_mute_is_no_step() -> None:
+    rows = quiet(30)
+    rows[1, 10 * RATE_HZ :] -= 300
+    rows[1, 20 * RATE_HZ :] -= 500
+    found = [one for _, one in play(rows, mute=range(9, 14))[1] if 1 in one.scales]
+    assert [round(change(one, 1), -2) for one in found] == [-500]
 
 
 def test_readings_that_are_lost_for_a_moment_change_nothing() -> None:

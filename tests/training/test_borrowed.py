@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from openaisle.tokens.journey import FRAMES, TrackWindow
 from openaisle.training.journeys import JourneyRecord
-from openaisle.training.ticks import borrow_errors, find_window
+from openaisle.training.tracks import borrow_errors, find_window
 from tests.training.scenes import made_up_record
 
 CUT_M = 0.12  # the made-up tracker cuts every arm short by so much
@@ -53,14 +53,18 @@ def test_errors_turn_with_the_arm() -> None:
     assert np.allclose(borrowed.hand_sd_m, 0.07)
 
 
-def test_only_windows_that_reach_as_far_and_are_tracked_are_taken() -> None:
-    source = tracked(stretched(made_up_record(), (0.0, 1.0)))
+def test_only_windows_that_reach_as_far_with_as_much_company_and_are_tracked_are_taken() -> None:
+    source = tracked(stretched(made_up_record(), (0.0, 1.0)))  # two people half a metre apart
     rng = np.random.default_rng(0)
-    assert find_window(source, True, rng) is not None
-    assert find_window(source, False, rng) is None
+    assert find_window(source, (True, True), rng) is not None
+    assert find_window(source, (False, True), rng) is None
+    assert find_window(source, (True, False), rng) is None
+    assert find_window(
+        replace(source, floor=source.floor * np.array([[[4.0, 1.0]], [[1.0, 1.0]]], np.float32)), (True, False), rng
+    )
     assert source.tracked is not None
     source.tracked.valid[:] = 0.0
-    assert find_window(source, True, rng) is None
+    assert find_window(source, (True, True), rng) is None
 
 
 def test_without_a_window_to_borrow_tracks_stay() -> None:

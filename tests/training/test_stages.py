@@ -35,7 +35,8 @@ from openaisle.training.journeys import load_record, save_record
 from openaisle.training.loop import Loop, LoopConfig
 from openaisle.training.receipts import ReceiptStage, TickDataset, batches, embedded
 from openaisle.training.recipe import load_recipe
-from openaisle.training.ticks import Noise, shown_products, tick_at, true_tracks
+from openaisle.training.ticks import tick_at
+from openaisle.training.tracks import Noise, shown_products, true_tracks
 from openaisle.training.train import train
 from openaisle.training.vision import ROTATE_STEPS, ShardPool
 from tests.model.tiny import TINY
@@ -47,7 +48,7 @@ CLEAR = Noise(
     no_looks=0,
 )  # fmt: skip
 # Losses of the first steps of the tiny network. They change when the computation does: then say so in the commit.
-GOLDEN_RECEIPTS = (2.2298, 0.9690, 1.7614, 1.4417)
+GOLDEN_RECEIPTS = (1.6794, 1.7624, 1.3371, 0.3339)
 GOLDEN_VISION = (24.5822, 20.8817, 18.1363, 17.2021)
 
 

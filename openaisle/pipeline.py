@@ -80,14 +80,16 @@ def step(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[
 def decide(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
     """What happened, of all that is known of people and scales: written, charged, and corrected where scales settle."""
     setup = without_mute(setup, state.grams)
+    remarks: list[LedgerEvent] = []
     if isinstance(predictor, Decides):
-        events, state = predictor.decide(state, tick, setup)
+        events, remarks, state = predictor.decide(state, tick, setup)
     else:
         events, state = write(state, tick, predictor, setup)
     before = len(state.ledger.events)
     state, updates = charge(state, tick, events, setup)
     state, corrected = correct(state, tick, before, predictor, setup)
-    return state, (*updates, *corrected)
+    state, remarked = book(state, tick, remarks, setup)
+    return state, (*updates, *corrected, *remarked)
 
 
 def roll(grams: Float32, tick: Tick) -> Float32:

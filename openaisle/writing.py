@@ -10,6 +10,7 @@ import numpy as np
 from openaisle.identity import distances
 from openaisle.messages import NANOSECONDS
 from openaisle.predictor import HAND_OVER, Arrays, Predictor, TickView, WrittenEvent
+from openaisle.receipts.events import LedgerEvent
 from openaisle.receipts.ledger import fold
 from openaisle.state import Setup, State, Written
 from openaisle.tokens.journey import ACTIVITIES, FRAMES, Candidate, RecentEvent, TrackWindow, tick_features
@@ -25,8 +26,8 @@ HAND_OVER_SURE = 0.5  # a hand-over makes two receipts wrong where it never was
 class Decides(Protocol):
     """A predictor that does not decode tick by tick, but decides for itself when it knows what happened."""
 
-    def decide(self, state: State, tick: Tick, setup: Setup) -> tuple[list[WrittenEvent], State]:
-        """Events to write into the ledger now, and the state with what it remembers (`State.peer`)."""
+    def decide(self, state: State, tick: Tick, setup: Setup) -> tuple[list[WrittenEvent], list[LedgerEvent], State]:
+        """Events to write into the ledger now, remarks for it, and the state with what it remembers (`State.peer`)."""
         ...
 
 

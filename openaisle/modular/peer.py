@@ -11,12 +11,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from openaisle.messages import NANOSECONDS
+from openaisle.modular.alone import UNSEEN
 from openaisle.modular.associate import Hands
 from openaisle.modular.identify import Scene
 from openaisle.modular.interactions import Watch, watch
 from openaisle.modular.learnt import SURE, Learnt
-from openaisle.modular.split import Event, Part, split
+from openaisle.modular.split import Event, Lost, Part, split
 from openaisle.predictor import Borrowed, Predictor, TickView, WrittenEvent, floats
+from openaisle.receipts.events import Evidence, LedgerEvent
 from openaisle.receipts.ledger import fold
 from openaisle.state import Setup, State
 from openaisle.tokens.journey import FRAME_HZ, KINDS
@@ -26,7 +29,6 @@ from openaisle.tokens.tick import Tick
 KEPT_SLOTS = 45 * FRAME_HZ
 LEAST_CONFIDENCE, MOST_CONFIDENCE = 0.05, 0.97
 WEIGHING_G = 3.0  # deviation of what a step says of a unit's mass
-NOBODY_M = 9.0
 
 
 @dataclass(frozen=True)
@@ -56,27 +58,30 @@ class ModularPredictor(Borrowed):
         """Nothing: it decides when an interaction is over, not tick by tick."""
         return []
 
-    def decide(self, state: State, tick: Tick, setup: Setup) -> tuple[list[WrittenEvent], State]:
-        """The events that a tick brings to an end."""
+    def decide(self, state: State, tick: Tick, setup: Setup) -> tuple[list[WrittenEvent], list[LedgerEvent], State]:
+        """The events that a tick brings to an end, and what went without a name."""
         return decide(state, tick, setup)
 
 
-def decide(state: State, tick: Tick, setup: Setup) -> tuple[list[WrittenEvent], State]:
-    """The events that a tick brings to an end, and the state that remembers them."""
+def decide(state: State, tick: Tick, setup: Setup) -> tuple[list[WrittenEvent], list[LedgerEvent], State]:
+    """The events that a tick brings to an end, what went without a name, and the state that remembers them."""
     memory = state.peer if isinstance(state.peer, Memory) else Memory(Learnt(tuple(setup.table.unit_grams.tolist())))
     memory = replace(memory, slots=(*memory.slots, *slots_of(state))[-KEPT_SLOTS:], visits=visits_of(memory, state))
     memory = replace(memory, learnt=replace(memory.learnt, lying={k: n for k, (n, _) in state.lying.items()}))
     seen, over = watch(memory.watch, tick.grams if setup.scales else tick.grams[:0], state.grams, setup.goods)
     memory = replace(memory, watch=seen)
     if not state.shoppers:
-        return [], replace(state, peer=memory)
+        return [], [], replace(state, peer=memory)
     scene, hands = scene_of(state, memory, setup), hands_of(state, memory)
     written: list[WrittenEvent] = []
+    remarks: list[LedgerEvent] = []
     for interaction in over:
         for part in split(interaction, scene, hands, setup.table):
             written += [told(event, seen.end) for event in part.events]
+            if part.lost is not None:
+                remarks.append(remark(part.lost, len(remarks), (tick, seen.end), (setup, hands)))
             memory = replace(memory, learnt=weighed(memory.learnt, part))
-    return written, replace(state, peer=memory)
+    return written, remarks, replace(state, peer=memory)
 
 
 def slots_of(state: State) -> list[Slot]:
@@ -122,9 +127,29 @@ def told(event: Event, end: int) -> WrittenEvent:
     """An event as the pipeline writes it down; `end` is the sample at which the tick's data ends."""
     move = event.move
     sure = float(np.clip(event.confidence, LEAST_CONFIDENCE, MOST_CONFIDENCE))
-    ago_s = (end - event.sample) / RATE_HZ - (AHEAD_S + TICK_S / 2)
     return WrittenEvent(
-        KINDS.index(move.kind), move.lane, event.person, move.product, move.units, -1, sure, event.people, ago_s
+        KINDS.index(move.kind), move.lane, event.person, move.product, move.units, -1, sure, event.people,
+        ago_s(event.sample, end),
+    )  # fmt: skip
+
+
+def ago_s(sample: int, end: int) -> float:
+    """Seconds from a sample to the middle of the tick whose data ends with sample `end`."""
+    return (end - sample) / RATE_HZ - (AHEAD_S + TICK_S / 2)
+
+
+def remark(lost: Lost, number: int, when: tuple[Tick, int], where: tuple[Setup, Hands]) -> LedgerEvent:
+    """No unit, but doubt: the receipt of whose hand was nearest asks for a person."""
+    (tick, end), (setup, hands) = when, where
+    lane = setup.store.lanes[lost.lane]
+    middle_ns = tick.time_ns + NANOSECONDS // 2 - round(ago_s(lost.sample, end) * NANOSECONDS)
+    scales = (setup.store.spec.scales[lane.scale].id,)
+    cameras = tuple(camera.id for camera in setup.store.cameras if camera.sees(lane.front_m))
+    evidence = Evidence(cameras, scales, middle_ns - NANOSECONDS, middle_ns + NANOSECONDS, lane.id)
+    gtin = setup.store.products[setup.table.product[lost.lane]].gtin
+    return LedgerEvent(
+        f"t{tick.index:06d}-u{number}", middle_ns, "correction", hands.visits[lost.person], gtin, 0, UNSEEN, lane.id,
+        evidence=evidence, reason=f"{lost.grams:.0f} g left {lane.id}",
     )  # fmt: skip
 
 

@@ -22,6 +22,8 @@ MOST_RESTS = 9
 PUSHED_COST, PUSHED_G = 1.5, 60.0  # of a rest that only came and went, by scale; its usual size
 SHARED_SURE = 0.6  # that two hands in one lane took one unit each, and not one of them two
 IN_LANE = -1.3  # log density of a hand (associate.py) that was in the lane all the time
+BESIDE = -4.0  # and of one that was near by
+LOST_G, LOST_NOISES = 15.0, 6.0  # less than this is no product that went unseen
 LEAST_G, LEAST_NOISES = 3.0, 1.5  # a scale that changed less has no moves of its own
 Float = NDArray[np.float64]
 
@@ -39,6 +41,16 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """Grams that left a lane while somebody's hand was near, and that are no product there."""
+
+    lane: int
+    sample: int
+    person: int
+    grams: float
+
+
+@dataclass(frozen=True)
 class Part:
     """What happened between two rests."""
 
@@ -46,6 +58,7 @@ class Part:
     last: int
     explanation: Explanation
     events: tuple[Event, ...]
+    lost: Lost | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +115,27 @@ def between(found: Interaction, span: tuple[int, int], scene: Scene, hands: Hand
             who = cost_of_anybody(seen[move.lane], visits_allowed(hands.visits, move.owners))
             options.setdefault(scale, []).append(replace(move, cost=move.cost + who))
     told = explain(law, options)
-    return Part(first, last, told, tuple(attributed(told, (change, instant), seen, hands)))
+    events = tuple(attributed(told, (change, instant), seen, hands))
+    lost = None if told.moves else missing(found, (change, instant), (scene, hands), table)
+    return Part(first, last, told, events, lost)
+
+
+def missing(
+    found: Interaction, what: tuple[Float, Mapping[int, int]], around: tuple[Scene, Hands], table: LaneTable
+) -> Lost | None:
+    """What went without a name, if that is more than noise and a hand was near."""
+    (change, instant), (scene, hands) = what, around
+    row = int(np.argmin(change))
+    scale, grams = found.scales[row], -float(change.sum())
+    if grams < max(LOST_G, LOST_NOISES * float(found.noise[row])) or not hands.visits:
+        return None
+    best = Lost(-1, instant[scale], -1, grams)
+    score = BESIDE
+    for lane in scene.lanes[scale]:
+        close = hands.closeness(table, lane, instant[scale]).max(1)
+        if close.max() > score and scene.own[lane] >= 0:
+            best, score = replace(best, lane=lane, person=int(close.argmax())), float(close.max())
+    return best if best.person >= 0 else None
 
 
 def attributed(

@@ -51,6 +51,15 @@ def test_nobody_is_charged_for_what_moves_in_an_empty_shop() -> None:
     assert basket(last.receipts["ann"]) == {BEANS.lstrip("0"): 1}
 
 
+def test_what_leaves_without_a_name_is_not_charged_but_asks_for_a_person() -> None:
+    gates = [*ANN, (17.0, "exit", "")]
+    found = results([(5.0, 0, -330.0), (9.0, 0, -2_917.0)], gates)
+    assert basket(found[-1].receipts["ann"]) == {COLA.lstrip("0"): 1}
+    assert found[-1].receipts["ann"].needs_review
+    sure = results([(5.0, 0, -330.0)], gates)[-1]
+    assert not sure.receipts["ann"].needs_review
+
+
 def test_the_step_is_pure() -> None:
     """The same tick from the same state gives the same, however often and with whatever predictor's life before."""
     setup, state = set_up(STORE, peer())

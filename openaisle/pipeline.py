@@ -44,7 +44,7 @@ from openaisle.tokens.shelf import shelf_views
 from openaisle.tokens.tick import Sensed, Tick, Ticker
 from openaisle.tracking import BIRTH_SLOTS, claim_exits, enter, find_unclaimed
 from openaisle.volume import Picture
-from openaisle.writing import write
+from openaisle.writing import Decides, write
 
 ADOPT_NS = 6 * NANOSECONDS  # a guessed visit this young is the one a gate names
 HALF_SECOND_NS = NANOSECONDS // 2
@@ -80,11 +80,16 @@ def step(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[
 def decide(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
     """What happened, of all that is known of people and scales: written, charged, and corrected where scales settle."""
     setup = without_mute(setup, state.grams)
-    events, state = write(state, tick, predictor, setup)
+    remarks: list[LedgerEvent] = []
+    if isinstance(predictor, Decides):
+        events, remarks, state = predictor.decide(state, tick, setup)
+    else:
+        events, state = write(state, tick, predictor, setup)
     before = len(state.ledger.events)
     state, updates = charge(state, tick, events, setup)
     state, corrected = correct(state, tick, before, predictor, setup)
-    return state, (*updates, *corrected)
+    state, remarked = book(state, tick, remarks, setup)
+    return state, (*updates, *corrected, *remarked)
 
 
 def roll(grams: Float32, tick: Tick) -> Float32:
@@ -300,12 +305,13 @@ def ledger_event(state: State, tick: Tick, numbered: tuple[int, WrittenEvent], s
     weighed = lane is not None and setup.table.scale[lane.index] >= 0
     scales = (setup.store.spec.scales[lane.scale].id,) if lane and weighed else ()
     name = lane.id if lane else ""
-    evidence = Evidence(tuple(seen), scales, tick.time_ns, tick.time_ns + NANOSECONDS, name)
+    ago_ns = round(event.ago_s * NANOSECONDS)
+    evidence = Evidence(tuple(seen), scales, tick.time_ns - ago_ns, tick.time_ns + NANOSECONDS, name)
     to = state.shoppers[event.receiver].visit if event.receiver >= 0 else ""
     kind = KINDS[event.kind]
     assert kind in ("take", "return", "hand_over")
     return LedgerEvent(
-        f"t{tick.index:06d}-{i}", tick.time_ns + HALF_SECOND_NS, kind,  # type: ignore[arg-type]  # checked above
+        f"t{tick.index:06d}-{i}", tick.time_ns + HALF_SECOND_NS - ago_ns, kind,  # type: ignore[arg-type]  # checked above
         state.shoppers[event.shopper].visit, setup.store.products[event.product].gtin, event.quantity, event.confidence,
         lane=name, to_visit=to, evidence=evidence,
     )  # fmt: skip

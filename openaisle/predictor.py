@@ -75,6 +75,7 @@ class WrittenEvent:
     receiver: int  # -1 unless a hand-over
     confidence: float
     people: tuple[float, ...] = ()  # chance of each row to be the shopper; () = not told
+    ago_s: float = 0.0  # how long before the tick's middle it happened
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,48 @@ class Predictor(Protocol):
     def write(self, view: TickView) -> list[WrittenEvent]:
         """The tick's events, in order."""
         ...
+
+
+class Borrowed:
+    """Eyes of another predictor, for those that only decide otherwise; what they write stands."""
+
+    settles = False
+
+    def __init__(self, eyes: Predictor, name: str) -> None:
+        self.eyes = eyes
+        self.name = name
+
+    def embed_catalogue(self, pictures: NDArray[np.uint8]) -> Float32:
+        """As the eyes do."""
+        return self.eyes.embed_catalogue(pictures)
+
+    def look(self, slots: list[VisualTokens]) -> list[Arrays]:
+        """As the eyes do."""
+        return self.eyes.look(slots)
+
+    def place(self, floor_m: Float32, spread_m: float) -> Arrays:
+        """As the eyes do."""
+        return self.eyes.place(floor_m, spread_m)
+
+    def remember(self, votes: Arrays, memory: Arrays, dt_s: float) -> tuple[Arrays, Float32]:
+        """As the eyes do."""
+        return self.eyes.remember(votes, memory, dt_s)
+
+    def heatmaps(self, now: NDArray[np.uint8], before: NDArray[np.uint8], features: Float32) -> Float32:
+        """As the eyes say."""
+        return self.eyes.heatmaps(now, before, features)
+
+    def glance(self, now: NDArray[np.uint8], before: NDArray[np.uint8], features: Float32) -> dict[str, Float32]:
+        """As the eyes do."""
+        return self.eyes.glance(now, before, features)
+
+    def embed_shelves(self, pictures: NDArray[np.uint8]) -> Float32:
+        """As the eyes do."""
+        return self.eyes.embed_shelves(pictures)
+
+    def look_at_shelf(self, windows: ShelfWindows, vectors: Float32) -> ShelfLook:
+        """As the eyes say."""
+        return self.eyes.look_at_shelf(windows, vectors)
 
 
 def visual_tokens(patches: list[Patches], tables: Sequence[RayTable]) -> VisualTokens:

@@ -96,6 +96,7 @@ class State:
     doubts: Doubts = field(default_factory=dict)
     finished: Mapping[str, int] = field(default_factory=dict)  # visit → when its receipt became final
     entered: int = 0
+    peer: object = None  # what a predictor that decides by itself remembers
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Names of what the benchmark compares: a model, perhaps with a sense taken away or on true tracks, or answers on disk.
 
-    small, rule, a folder of weights      as `aisle receipts --model` takes them
+    small, rule, modular, a folder of weights   as `aisle receipts --model` takes them
     NAME-no-scales, -no-video, -no-pictures   the same without scales, cameras, pictures of the products
-    NAME-oracle                           on true bodies and hands; `rule-oracle` needs no weights at all
+    NAME-oracle                           on true bodies and hands; `rule-oracle` and `modular-oracle` need no weights
     answers:FOLDER                        what another system wrote: a receipts.json, called CASE.json, for every case
 
 Another way to make receipts joins by `load_predictor`, and by a line in EYES when it brings no weights of its own.
@@ -11,6 +11,7 @@ Another way to make receipts joins by `load_predictor`, and by a line in EYES wh
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from openaisle.bench.oracle import Blind
 from openaisle.edge.rule import RulePredictor
 from openaisle.edge.runtime import WEIGHTS, load_predictor, read_model
 from openaisle.errors import ModelError, Problem
+from openaisle.modular.peer import ModularPredictor
 from openaisle.predictor import Predictor
 
 DEFAULT_MODELS = ("small", "rule")
 ORACLE, ANSWERS = "-oracle", "answers:"
 # Whose weights a name sees with, where it is not a folder of weights itself.
-EYES = {"rule": "small"}
+EYES = {"rule": "small", "modular": "small"}
+DECIDERS: Mapping[str, Callable[[Predictor], Predictor]] = {"rule": RulePredictor, "modular": ModularPredictor}
 ABLATIONS = ("no-scales", "no-video", "no-pictures")
 
 
@@ -41,8 +44,8 @@ class Contender:
 
     @property
     def blind(self) -> bool:
-        """A rule on the truth: it needs no network."""
-        return self.oracle and self.base == "rule"
+        """A decider without weights of its own on the truth: it needs no network."""
+        return self.oracle and self.base in DECIDERS
 
 
 def contender(name: str) -> Contender:
@@ -85,7 +88,7 @@ def without_senses(models: tuple[str, ...]) -> tuple[str, ...]:
 
 def predictor_of(found: Contender) -> Predictor:
     """What plays; raises ModelError when it is not there."""
-    return RulePredictor(Blind()) if found.blind else load_predictor(found.base)
+    return DECIDERS[found.base](Blind()) if found.blind else load_predictor(found.base)
 
 
 def model_sha256(name: str) -> str:

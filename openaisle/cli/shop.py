@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 imports = typer.Typer(no_args_is_help=True, help="Make recordings from other formats.")
 
 Recorded = Annotated[Path, typer.Argument(help="Recording folder.")]
-Model = Annotated[str, typer.Option(help="small, rule, or the path of exported weights.")]
+Model = Annotated[str, typer.Option(help="small, rule, modular, or the path of exported weights.")]
 AnyModel = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="small, rule, modular (one visit, scales alone), or the path of exported weights; "
+        help="small, rule, modular (for one visit from scales alone), or the path of exported weights; "
         "default: small, and modular where there is one visit and nothing but scales.",
     ),
 ]
@@ -153,11 +153,14 @@ def receipts(
 
 def _from_scales(opened: Recording, model: str | None, no_video: bool) -> ReceiptsDocument | None:
     """Receipts from scales alone, where that is asked for or nothing else could be."""
-    from openaisle.modular.alone import NAME, nothing_but_scales, receipts_alone
+    from openaisle.modular.alone import NAME, asked_for, nothing_but_scales, receipts_alone
 
     if model == NAME:
+        asked = asked_for(opened, video=not no_video)
+        if asked is None:
+            return None
         with progress("weighing"):
-            return receipts_alone(opened)
+            return receipts_alone(opened, asked)
     found = nothing_but_scales(opened, video=not no_video) if model is None else None
     if found is None:
         return None

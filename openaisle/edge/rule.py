@@ -9,16 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.predictor import (
-    Arrays,
-    Float32,
-    Predictor,
-    ShelfLook,
-    ShelfWindows,
-    TickView,
-    VisualTokens,
-    WrittenEvent,
-)
+from openaisle.predictor import Borrowed, Float32, Predictor, TickView, WrittenEvent
 from openaisle.tokens.journey import FRAMES, KINDS, hands_in_lanes, opening_distance
 from openaisle.tokens.scales import PAST_S, RATE_HZ, TICK_S
 
@@ -29,46 +20,11 @@ MIN_NOISES = 4.0  # smaller steps are the scale's own noise
 REACH_M = 1.2  # nobody takes from a lane that is farther than this from where he stands
 
 
-class RulePredictor:
+class RulePredictor(Borrowed):
     """Nearest tracked hand to a weight step; the eyes are another predictor's. What it writes stands."""
 
-    settles = False
-
     def __init__(self, eyes: Predictor) -> None:
-        self.eyes = eyes
-        self.name = "rule"
-
-    def embed_catalogue(self, pictures: NDArray[np.uint8]) -> Float32:
-        """As the eyes do."""
-        return self.eyes.embed_catalogue(pictures)
-
-    def look(self, slots: list[VisualTokens]) -> list[Arrays]:
-        """As the eyes do."""
-        return self.eyes.look(slots)
-
-    def place(self, floor_m: Float32, spread_m: float) -> Arrays:
-        """As the eyes do."""
-        return self.eyes.place(floor_m, spread_m)
-
-    def remember(self, votes: Arrays, memory: Arrays, dt_s: float) -> tuple[Arrays, Float32]:
-        """As the eyes do."""
-        return self.eyes.remember(votes, memory, dt_s)
-
-    def heatmaps(self, now: NDArray[np.uint8], before: NDArray[np.uint8], features: Float32) -> Float32:
-        """As the eyes say."""
-        return self.eyes.heatmaps(now, before, features)
-
-    def glance(self, now: NDArray[np.uint8], before: NDArray[np.uint8], features: Float32) -> dict[str, Float32]:
-        """As the eyes do."""
-        return self.eyes.glance(now, before, features)
-
-    def embed_shelves(self, pictures: NDArray[np.uint8]) -> Float32:
-        """As the eyes do."""
-        return self.eyes.embed_shelves(pictures)
-
-    def look_at_shelf(self, windows: ShelfWindows, vectors: Float32) -> ShelfLook:
-        """As the eyes say."""
-        return self.eyes.look_at_shelf(windows, vectors)
+        super().__init__(eyes, "rule")
 
     def write(self, view: TickView) -> list[WrittenEvent]:
         """One event per scale whose level steps within the tick by at least half a unit."""

@@ -15,7 +15,7 @@ from openaisle.predictor import MODEL_VERSION, Arrays, GraphPredictor, Predictor
 
 WEIGHTS = Path(__file__).parent / "weights"
 GRAPHS = ("pictures", "look", "remember", "heatmap", "glance", "shelf_pictures", "shelf", "write")
-FIX = "name a shipped model (small, rule) or a folder written by `aisle export`"
+FIX = "name a shipped model (small, rule, modular) or a folder written by `aisle export`"
 
 
 class OnnxPredictor(GraphPredictor):
@@ -73,11 +73,13 @@ def read_model(folder: Path) -> dict[str, object]:
 
 
 def load_predictor(name_or_path: str, threads: int = 1) -> Predictor:
-    """A model by name (small, rule) or folder; raises ModelError when there is none."""
+    """A model by name (small, rule, modular) or folder; raises ModelError when there is none."""
     from openaisle.edge.rule import RulePredictor
+    from openaisle.modular.peer import ModularPredictor
 
-    if name_or_path == "rule" or name_or_path.startswith("rule:"):
-        folder = name_or_path.partition(":")[2]
-        return RulePredictor(OnnxPredictor(Path(folder) if folder else WEIGHTS / "small", threads))
+    kind, _, folder = name_or_path.partition(":")
+    if kind in ("rule", "modular"):
+        eyes = OnnxPredictor(Path(folder) if folder else WEIGHTS / "small", threads)
+        return RulePredictor(eyes) if kind == "rule" else ModularPredictor(eyes)
     folder_path = WEIGHTS / name_or_path if (WEIGHTS / name_or_path).is_dir() else Path(name_or_path)
     return OnnxPredictor(folder_path, threads)

@@ -1,5 +1,5 @@
-"""Modular: the previous generation: detect, track, weigh, identify, count, associate.
+"""Modular: the previous generation: weigh, split, identify, count, associate, by rules and laws, without a decoder.
 
-In: a recording. Out: receipts, without a network. So far it weighs, identifies and counts for a single visit, from
-scales alone. Never: looks at pictures, or tells two shoppers apart.
+In: a recording of one visit and its scales alone (alone.py), or a tick's tracks and scales (peer.py, behind the
+pipeline, on another predictor's eyes). Out: receipts, or events for the ledger. Never: looks at pictures itself.
 """

@@ -73,6 +73,14 @@ def nothing_but_scales(recording: Recording, *, video: bool = True) -> Found | N
     return found if len(found.visits) <= 1 and _speaks(found) else None
 
 
+def asked_for(recording: Recording, *, video: bool = True) -> Found | None:
+    """What there is for scales alone where they are asked for; None where pictures can tell several visits apart."""
+    found = look_through(recording.messages(decode=False))
+    if video and len(found.visits) > 1 and any(isinstance(m, VideoPacket) for m in recording.messages(decode=False)):
+        return None
+    return found
+
+
 def _beginning(recording: Recording) -> Iterable[Message]:
     return recording.messages(end_ns=recording.start_ns + NANOSECONDS, decode=False)
 

@@ -1,0 +1,111 @@
+"""Who: the nearest hands over each event, all events of a time at once as an assignment of hands to events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from openaisle.tokens.journey import FRAME_HZ, LaneTable
+from openaisle.tokens.scales import RATE_HZ
+
+SAMPLES = RATE_HZ // FRAME_HZ  # of a scale per slot
+BEFORE_S, AFTER_S = 0.6, 0.4  # around a step: from the grasp to the hand's way back
+HAND_M = 0.10  # deviation of a hand from where it is believed, beside what the tracker says of it
+ELSEWHERE = 0.02  # density of a hand that is not where it is believed
+SLOT_SHARE = 0.5  # neighbouring slots err together
+CLAIMED = 0.5  # how much of the tracker's own deviation is believed
+SAME_TIME = RATE_HZ // 2  # one hand does not do two things in two lanes within so many samples
+MOST_COST = 6.0
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Hands:
+    """Where everybody's hands were, slot by slot: N people (their visits may be the same)."""
+
+    first: int  # number of the first slot
+    visits: tuple[str, ...]
+    numbers: tuple[int, ...]
+    hands_m: Float  # [T, N, 2, 3], NaN = not in the shop
+    sd_m: Float  # [T, N, 2]
+
+    def closeness(self, table: LaneTable, lane: int, sample: int) -> Float:
+        """Log density [N, 2] that each hand was in a lane around a sample, over the slots of the event."""
+        begin = int(sample - BEFORE_S * RATE_HZ) // SAMPLES - self.first
+        end = int(sample + AFTER_S * RATE_HZ) // SAMPLES + 1 - self.first
+        begin, end = max(0, begin), min(len(self.hands_m), end)
+        if end <= begin:
+            return np.full((len(self.visits), 2), -MOST_COST)
+        away = distance(table, lane, self.hands_m[begin:end])  # [t, N, 2]
+        sd = np.hypot(HAND_M, CLAIMED * self.sd_m[begin:end])
+        density = np.exp(-0.5 * (away / sd) ** 2) * np.minimum(1.0, HAND_M / sd) + ELSEWHERE
+        density = np.where(np.isfinite(away), density, ELSEWHERE / 10)
+        return np.asarray(SLOT_SHARE * np.log(density).sum(0), dtype=np.float64)
+
+
+def distance(table: LaneTable, lane: int, hands_m: Float) -> Float:
+    """Metres [...] of hands [..., 3] from a lane's box."""
+    local = hands_m @ table.rotation[lane].T + table.translation[lane]
+    width, depth, clearance = table.size_m[lane]
+    across = np.maximum(np.maximum(-local[..., 0], local[..., 0] - width), 0)
+    along = np.maximum(np.maximum(-local[..., 1], local[..., 1] - depth), 0)
+    up = np.maximum(np.maximum(-local[..., 2], local[..., 2] - max(0.3, clearance)), 0)
+    return np.asarray(np.sqrt(across**2 + along**2 + up**2))
+
+
+def cost_of_anybody(closeness: Float, allowed: Sequence[bool]) -> float:
+    """What speaks against that one of those allowed did it: log-odds against a hand in the lane."""
+    best = closeness.max(1)[np.asarray(allowed, dtype=bool)]
+    return float(min(MOST_COST, -best.max(initial=-MOST_COST)))
+
+
+def chances(closeness: Float, allowed: Sequence[bool]) -> Float:
+    """Chance [N] of each person to have been the one, of those allowed."""
+    score = np.where(allowed, closeness.max(1), -np.inf)
+    if not np.isfinite(score).any():
+        score = closeness.max(1)
+    weight = np.exp(score - score.max())
+    return np.asarray(weight / weight.sum())
+
+
+def assign(closeness: Sequence[Float], allowed: Sequence[Sequence[bool]], samples: Sequence[int]) -> list[int]:
+    """Who did each event [N rows of `closeness`]: those of one time get different hands, the nearest in all."""
+    out = [-1] * len(samples)
+    for group in at_once(samples):
+        scores = []
+        for event in group:
+            free = np.asarray(allowed[event], dtype=bool)
+            free = free if free.any() else np.ones_like(free)
+            scores.append(np.where(free[:, None], closeness[event], -50.0).reshape(-1))
+        table = -np.array(scores)
+        if table.shape[1] < len(group):
+            table = np.tile(table, (1, len(group)))
+        rows, columns = linear_sum_assignment(table)
+        people = len(closeness[group[0]])
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+            out[group[row]] = (column // 2) % people
+    return out
+
+
+def at_once(samples: Sequence[int]) -> list[list[int]]:
+    """Events (indices) by time: each within SAME_TIME of the one before."""
+    order = sorted(range(len(samples)), key=lambda i: samples[i])
+    out: list[list[int]] = []
+    for event in order:
+        if out and samples[event] - samples[out[-1][-1]] < SAME_TIME:
+            out[-1].append(event)
+        else:
+            out.append([event])
+    return out
+
+
+def visits_allowed(visits: Sequence[str], owners: tuple[str, ...]) -> list[bool]:
+    """Which people may have done a move."""
+    return [not owners or visit in owners for visit in visits]
+
+
+Chances = Mapping[str, float]

@@ -1,0 +1,188 @@
+"""Interactions: scales side by side that are moved, from the level before to the level after, with every rest between.
+
+In: samples of all scales, tick by tick. Out: for each group of scales that has come to rest, its levels over time, as
+rests: spans in which none of them moves. A step between two rests happened at the instant of the steepest change.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openaisle.accounts import Goods
+from openaisle.settle import clusters
+from openaisle.tokens.scales import RATE_HZ, fill_gaps
+
+SETTLED = RATE_HZ  # samples of quiet that end an interaction
+REST = 6  # samples: a hand that goes on at once leaves hardly more
+LONGEST = 16 * RATE_HZ  # of an interaction: then what has come to rest so far is explained
+KEPT = 45 * RATE_HZ  # samples that are remembered
+RANGE_NOISES, RANGE_G = 6.0, 4.0  # range of the samples of a second at rest
+REST_NOISES, REST_G = 4.0, 3.0  # and of a short one
+CHANGED_NOISES, CHANGED_G = 1.6, 3.0  # a level that differs so much has a reason
+MOST_MISSING = 0.8
+LEAST_NOISE_G = 0.3
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A span of samples (end exclusive) in which a group's scales stay at their levels in grams [K]."""
+
+    begin: int
+    end: int
+    grams: Float32
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """A group's scales (ascending) with its rests: the first is the level before, the last the one after."""
+
+    scales: tuple[int, ...]
+    noise: Float32  # [K] a sample's deviation
+    rests: tuple[Rest, ...]
+    instants: tuple[tuple[int, ...], ...]  # by step between neighbouring rests, by scale: sample of its steepest change
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is remembered of all scales: samples up to now, and the level from which each is to be explained."""
+
+    samples: Float32 = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))  # [C, T], no gaps
+    end: int = 0  # number of samples since the beginning, kept or not
+    level: Mapping[int, tuple[int, float]] = field(default_factory=dict)  # scale → (sample, grams)
+    noise: Float32 = field(default_factory=lambda: np.zeros(0, dtype=np.float32))  # [C]
+    open: frozenset[int] = frozenset()
+
+    def part(self, scales: Sequence[int], begin: int, end: int) -> Float32:
+        """Samples [K, end - begin], as far as they are kept."""
+        first = self.end - self.samples.shape[1]
+        return self.samples[list(scales), max(0, begin - first) : max(0, end - first)]
+
+
+def watch(known: Watch, grams: Float32, history: Float32, goods: Goods) -> tuple[Watch, list[Interaction]]:
+    """After a tick's samples [C, n] (history: those of the last seconds, with gaps): the interactions that are over."""
+    if not len(grams):
+        return replace(known, end=known.end + RATE_HZ), []
+    now = extended(known, grams)
+    now = replace(now, level={s: at for s, at in now.level.items() if s in goods.places})  # what is mute begins anew
+    last = now.samples[:, -SETTLED:]
+    spread, level = np.ptp(last, axis=1), last.mean(1)
+    missing = np.isnan(history[:, -2 * SETTLED :]).mean(1)
+    moving = (spread > np.maximum(RANGE_NOISES * now.noise, RANGE_G)) & (missing < MOST_MISSING)
+    least = np.maximum(CHANGED_G, CHANGED_NOISES * now.noise)
+    changed = {s for s, (_, old) in now.level.items() if abs(float(level[s]) - old) > least[s]}
+    busy = set(np.flatnonzero(moving).tolist())
+    opened = {s for s in now.open | busy | changed if s in now.level and missing[s] < MOST_MISSING}
+    done: list[Interaction] = []
+    levels, still = dict(now.level), set[int]()
+    for group in groups(now, opened, busy, goods):
+        found = over(now, tuple(sorted(group)), bool(group & busy))
+        if found is None:
+            still |= group
+            continue
+        done.append(found)
+        last_rest = found.rests[-1]
+        for i, scale in enumerate(found.scales):
+            levels[scale] = (last_rest.end, float(last_rest.grams[i]))
+        if group & busy:
+            still |= group
+    beside = {other for s in still for other in goods.beside.get(s, ())}
+    for scale in sorted(s for s in goods.places if s >= 0):
+        if scale not in still and scale not in busy and (scale not in beside or scale not in levels):
+            levels[scale] = (now.end, float(level[scale]))
+    return replace(now, level=levels, open=frozenset(still)), done
+
+
+def groups(now: Watch, opened: set[int], busy: set[int], goods: Goods) -> Iterator[set[int]]:
+    """Open scales side by side; those that are at rest go without neighbours that never come to rest."""
+    for group in clusters(opened, goods):
+        begin = min(now.level[s][0] for s in group)
+        restless = group & busy
+        if restless and group - restless and now.end - begin >= LONGEST:
+            yield restless
+            yield from clusters(group - restless, goods)
+        else:
+            yield group
+
+
+def extended(known: Watch, grams: Float32) -> Watch:
+    """The samples with a tick's more."""
+    filled = fill_gaps(np.concatenate([known.samples[:, -1:], grams], axis=1) if known.end else grams)[0]
+    samples = np.concatenate([known.samples, filled[:, -grams.shape[1] :]], axis=1) if known.end else filled
+    samples = samples[:, -KEPT:]
+    return replace(known, samples=samples, end=known.end + grams.shape[1], noise=quiet_noise(samples))
+
+
+def quiet_noise(rows: Float32) -> Float32:
+    """A sample's deviation [C] where half seconds are quietest."""
+    parts = rows[:, -(rows.shape[1] // 10) * 10 :].reshape(len(rows), -1, 10)
+    spread = np.sort(parts.std(-1), axis=1)
+    return np.maximum(spread[:, spread.shape[1] // 4], LEAST_NOISE_G).astype(np.float32)
+
+
+def over(now: Watch, scales: tuple[int, ...], busy: bool) -> Interaction | None:
+    """A group's interaction if it is over, or has gone on for so long that its first part is told."""
+    begin = min(now.level[s][0] for s in scales)
+    if busy and now.end - begin < LONGEST:
+        return None
+    part, noise = now.part(scales, begin, now.end), now.noise[list(scales)]
+    begin = now.end - part.shape[1]
+    before = Rest(begin, begin, np.array([now.level[s][1] for s in scales], dtype=np.float32))
+    rests = [before, *resting(part, noise, begin)]
+    if len(rests) > 1 and same(before, rests[1], noise):  # its level is known from a whole second
+        rests[:2] = [replace(before, end=rests[1].end)]
+    if busy:
+        rests = [rest for rest in rests if rest.end < now.end - REST]
+        if len(rests) < 2:
+            return None
+    elif rests[-1].end < now.end or len(rests) < 2:
+        rests.append(Rest(now.end - SETTLED, now.end, np.median(part[:, -SETTLED:], axis=1).astype(np.float32)))
+    steps = tuple(steepest(part, a.end - begin, b.begin - begin, begin) for a, b in itertools.pairwise(rests))
+    return Interaction(scales, noise, tuple(rests), steps)
+
+
+def resting(part: Float32, noise: Float32, begin: int) -> list[Rest]:
+    """Spans [K, T] in which no scale moves; the first sample has the number `begin`."""
+    if part.shape[1] < REST:
+        return []
+    around = np.lib.stride_tricks.sliding_window_view(part, REST, axis=1)  # [K, T - REST + 1, REST]
+    quiet = (np.ptp(around, axis=2) <= np.maximum(REST_NOISES * noise, REST_G)[:, None]).all(0)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]).astype(np.int8)))
+    out = []
+    for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        span = slice(first, last + REST - 1)
+        out.append(Rest(begin + span.start, begin + span.stop, np.median(part[:, span], axis=1).astype(np.float32)))
+    return merged(out, noise)
+
+
+def merged(rests: list[Rest], noise: Float32) -> list[Rest]:
+    """Rests that follow each other at the same levels, as one."""
+    out: list[Rest] = []
+    for rest in rests:
+        if out and same(out[-1], rest, noise):
+            longer = max(out[-1], rest, key=lambda one: one.end - one.begin)
+            out[-1] = Rest(out[-1].begin, rest.end, longer.grams)
+        else:
+            out.append(rest)
+    return out
+
+
+def same(one: Rest, other: Rest, noise: Float32) -> bool:
+    """Whether two rests are at the same levels."""
+    return bool((np.abs(one.grams - other.grams) <= np.maximum(1.2 * noise, 1.5)).all())
+
+
+def steepest(part: Float32, begin: int, end: int, offset: int) -> tuple[int, ...]:
+    """For each scale the sample between two rests at which its level changes most, in the direction of the step."""
+    first, last = max(0, begin - 3), min(part.shape[1], max(end, begin + 1) + 3)
+    span = part[:, first:last]
+    if span.shape[1] < 4:
+        return (offset + first,) * len(part)
+    net = span[:, -1] - span[:, 0]
+    change = (span[:, 2:] - span[:, :-2]) * np.where(net < 0, -1.0, 1.0)[:, None]
+    return tuple((offset + first + 1 + np.argmax(change, axis=1)).tolist())

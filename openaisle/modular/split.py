@@ -1,0 +1,204 @@
+"""Event splitting: which rests of an interaction were true levels, and what happened between each two of them.
+
+A hand that presses makes rests that come and go; two takes in a row make one that stays. Every way of joining an
+interaction's steps competes with the others, and each part is explained in the light of the parts before it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openaisle.modular.associate import Hands, assign, chances, cost_of_anybody, visits_allowed
+from openaisle.modular.identify import NOISES, READING_G, Explanation, Law, Move, Scene, candidates, explain
+from openaisle.modular.interactions import Interaction
+from openaisle.tokens.journey import LaneTable
+
+MOST_RESTS = 9
+PUSHED_COST, PUSHED_G = 1.5, 60.0  # of a rest that only came and went, by scale; its usual size
+SHARED_SURE = 0.6  # that two hands in one lane took one unit each, and not one of them two
+IN_LANE = -1.3  # log density of a hand (associate.py) that was in the lane all the time
+BESIDE = -4.0  # and of one that was near by
+LOST_G, LOST_NOISES = 15.0, 6.0  # less than this is no product that went unseen
+LEAST_G, LEAST_NOISES = 3.0, 1.5  # a scale that changed less has no moves of its own
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Event:
+    """A move with its people."""
+
+    move: Move
+    sample: int
+    person: int  # column of the hands
+    people: tuple[float, ...]  # chance of each column
+    confidence: float
+    grams: float | None  # that the scales say it weighed, where it was the only one of its step
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Grams that left a lane while somebody's hand was near, and that are no product there."""
+
+    lane: int
+    sample: int
+    person: int
+    grams: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """What happened between two rests."""
+
+    first: int
+    last: int
+    explanation: Explanation
+    events: tuple[Event, ...]
+    lost: Lost | None = None
+
+
+@dataclass(frozen=True)
+class _Path:
+    cost: float
+    parts: tuple[Part, ...]
+    scene: Scene
+
+
+def split(found: Interaction, scene: Scene, hands: Hands, table: LaneTable) -> tuple[Part, ...]:
+    """The likeliest parts of an interaction, in order of time."""
+    found = shortened(found)
+    best = [_Path(0.0, (), scene)]
+    for last in range(1, len(found.rests)):
+        ways = []
+        for first in range(last):
+            part = between(found, (first, last), best[first].scene, hands, table)
+            cost = best[first].cost + part.explanation.cost
+            cost += sum(passing(found, first, middle, last) for middle in range(first + 1, last))
+            ways.append((cost, first, part))
+        cost, first, part = min(ways, key=lambda way: way[0])
+        best.append(_Path(cost, (*best[first].parts, part), after(best[first].scene, part, hands)))
+    return best[-1].parts
+
+
+def shortened(found: Interaction) -> Interaction:
+    """An interaction with its longest rests only, first and last included."""
+    while len(found.rests) > MOST_RESTS:
+        rests, steps = list(found.rests), list(found.instants)
+        size = [float(np.abs(b.grams - a.grams).max()) for a, b in itertools.pairwise(rests)]
+        length = [(rests[i].end - rests[i].begin, i) for i in range(1, len(rests) - 1)]
+        _, i = min(length)
+        joined = steps[i - 1] if size[i - 1] >= size[i] else steps[i]
+        found = replace(
+            found, rests=tuple(rests[:i] + rests[i + 1 :]), instants=(*steps[: i - 1], joined, *steps[i + 1 :])
+        )  # fmt: skip
+    return found
+
+
+def between(found: Interaction, span: tuple[int, int], scene: Scene, hands: Hands, table: LaneTable) -> Part:
+    """What explains the change between two rests, and who did it."""
+    first, last = span
+    change = (found.rests[last].grams - found.rests[first].grams).astype(np.float64)
+    law = Law(found.scales, change, found.noise, scene)
+    instant = {scale: instant_of(found, span, i) for i, scale in enumerate(found.scales)}
+    seen: dict[int, Float] = {}
+    options: dict[int, list[Move]] = {}
+    for i, scale in enumerate(found.scales):
+        if abs(change[i]) < max(LEAST_G, LEAST_NOISES * float(found.noise[i])):
+            continue
+        for move in candidates(scale, float(change[i]), scene):
+            if move.lane not in seen:
+                seen[move.lane] = hands.closeness(table, move.lane, instant[scale])
+            who = cost_of_anybody(seen[move.lane], visits_allowed(hands.visits, move.owners))
+            options.setdefault(scale, []).append(replace(move, cost=move.cost + who))
+    told = explain(law, options)
+    events = tuple(attributed(told, (change, instant), seen, hands))
+    lost = None if told.moves else missing(found, (change, instant), (scene, hands), table)
+    return Part(first, last, told, events, lost)
+
+
+def missing(
+    found: Interaction, what: tuple[Float, Mapping[int, int]], around: tuple[Scene, Hands], table: LaneTable
+) -> Lost | None:
+    """What went without a name, if that is more than noise and a hand was near."""
+    (change, instant), (scene, hands) = what, around
+    row = int(np.argmin(change))
+    scale, grams = found.scales[row], -float(change.sum())
+    if grams < max(LOST_G, LOST_NOISES * float(found.noise[row])) or not hands.visits:
+        return None
+    best = Lost(-1, instant[scale], -1, grams)
+    score = BESIDE
+    for lane in scene.lanes[scale]:
+        close = hands.closeness(table, lane, instant[scale]).max(1)
+        if close.max() > score and scene.own[lane] >= 0:
+            best, score = replace(best, lane=lane, person=int(close.argmax())), float(close.max())
+    return best if best.person >= 0 else None
+
+
+def attributed(
+    told: Explanation, what: tuple[Float, Mapping[int, int]], seen: Mapping[int, Float], hands: Hands
+) -> list[Event]:
+    """An explanation's moves with the people who did them."""
+    change, instant = what
+    if not hands.visits:
+        return []
+    moves = [one for move in told.moves for one in shared(move, seen[move.lane], hands)]
+    allowed = [visits_allowed(hands.visits, move.owners) for move in moves]
+    samples = [instant[move.scale] for move in moves]
+    who = assign([seen[move.lane] for move in moves], allowed, samples)
+    grams = float(change.sum()) if len(told.moves) == 1 else None
+    out = []
+    for move, free, sample, person in zip(moves, allowed, samples, who, strict=True):
+        share = chances(seen[move.lane], free if move.kind == "return" else [True] * len(free))
+        sure = told.confidence * (float(share[person]) if move in told.moves else SHARED_SURE)
+        weighed = grams if move in told.moves else None
+        out.append(Event(move, sample, person, tuple(share.tolist()), sure, weighed))
+    return out
+
+
+def shared(move: Move, close: Float, hands: Hands) -> list[Move]:
+    """A take of two units as one each, where the hands of two visits were in the lane alike; or as it is."""
+    if move.kind != "take" or move.units != 2:
+        return [move]
+    best: dict[str, float] = {}
+    for visit, score in zip(hands.visits, close.max(1).tolist(), strict=True):
+        best[visit] = max(score, best.get(visit, -np.inf))
+    near = [visit for visit, score in best.items() if score > IN_LANE]
+    return [replace(move, units=1, owners=(visit,)) for visit in near] if len(near) == 2 else [move]
+
+
+def instant_of(found: Interaction, span: tuple[int, int], row: int) -> int:
+    """The sample at which a scale made the largest of its steps between two rests, in the direction of them all."""
+    first, last = span
+    levels = [float(rest.grams[row]) for rest in found.rests[first : last + 1]]
+    sign = -1.0 if levels[-1] < levels[0] else 1.0
+    steps = [sign * (b - a) for a, b in itertools.pairwise(levels)]
+    return found.instants[first + int(np.argmax(steps))][row]
+
+
+def passing(found: Interaction, first: int, middle: int, last: int) -> float:
+    """Minus the log density of a rest that only came and went, between two that were true levels."""
+    level, ends = found.rests[middle].grams, (found.rests[first].grams, found.rests[last].grams)
+    away = np.minimum(np.abs(level - ends[0]), np.abs(level - ends[1]))
+    reading = np.hypot(READING_G, NOISES * found.noise)
+    still = (away / reading) ** 2 / 2 + np.log(reading)
+    pushed = PUSHED_COST + np.log(PUSHED_G) + away / (2 * PUSHED_G)
+    return float(np.minimum(still, pushed).sum())
+
+
+def after(scene: Scene, part: Part, hands: Hands) -> Scene:
+    """Baskets and lanes after a part."""
+    baskets = {visit: dict(basket) for visit, basket in scene.baskets.items()}
+    learnt = scene.learnt
+    for event in part.events:
+        move, basket = event.move, baskets.setdefault(hands.visits[event.person], {})
+        left = basket.get(move.product, 0) - move.signed
+        basket[move.product] = left
+        if left <= 0:
+            del basket[move.product]
+        if scene.own[move.lane] != move.product:
+            learnt = learnt.moved(move.lane, move.product, move.signed)
+    return replace(scene, baskets=baskets, learnt=learnt)

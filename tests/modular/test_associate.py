@@ -1,0 +1,73 @@
+"""Who: hands in the lane while it happened, all events of a time at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from openaisle.modular.associate import Hands, assign, at_once, chances, cost_of_anybody, distance
+from openaisle.tokens.journey import lane_table
+from openaisle.tokens.scales import RATE_HZ
+from tests.tokens.corner import corner_store
+
+TABLE = lane_table(corner_store())
+SLOTS = 20
+
+
+def in_lane(lane: int, off_m: float = 0.0) -> np.ndarray:
+    """A point in the middle of a lane, or so far before its opening."""
+    inside = np.array([TABLE.size_m[lane, 0] / 2, 0.1 - (off_m + 0.1 if off_m else 0.0), 0.1])
+    return np.asarray(TABLE.rotation[lane].T @ (inside - TABLE.translation[lane]))
+
+
+def hands(*places: np.ndarray, sd: float = 0.05) -> Hands:
+    """People who hold both hands at one place all the time."""
+    at = np.tile(np.array(places).reshape(1, -1, 1, 3), (SLOTS, 1, 2, 1))
+    names = tuple(f"v{i}" for i in range(len(places)))
+    return Hands(0, names, tuple(range(len(places))), at, np.full(at.shape[:3], sd))
+
+
+def test_distance_is_nothing_inside_and_metres_outside() -> None:
+    assert distance(TABLE, 0, in_lane(0)) == pytest.approx(0, abs=1e-6)
+    assert distance(TABLE, 0, in_lane(0, 0.3)) == pytest.approx(0.3, abs=1e-5)
+
+
+def test_the_hand_in_the_lane_is_the_one() -> None:
+    close = hands(in_lane(0, 0.4), in_lane(0), in_lane(1)).closeness(TABLE, 0, 2 * RATE_HZ)
+    share = chances(close, [True, True, True])
+    assert share.argmax() == 1
+    assert share[1] > 0.9
+    assert cost_of_anybody(close, [True, True, True]) < cost_of_anybody(close, [True, False, True])
+
+
+def test_what_the_tracker_is_unsure_of_counts_less() -> None:
+    sure = hands(in_lane(0, 0.15), in_lane(0, 0.4)).closeness(TABLE, 0, 2 * RATE_HZ)
+    vague = hands(in_lane(0, 0.15), in_lane(0, 0.4), sd=0.6).closeness(TABLE, 0, 2 * RATE_HZ)
+    assert chances(vague, [True, True])[0] < chances(sure, [True, True])[0]
+
+
+def test_only_who_was_there_at_the_time_counts() -> None:
+    both = hands(in_lane(0), in_lane(0))
+    both.hands_m[:10, 0] = np.nan  # not in the shop yet
+    assert chances(both.closeness(TABLE, 0, 1 * RATE_HZ), [True, True])[1] > 0.95
+    late = both.closeness(TABLE, 0, 10_000)  # nothing is remembered of that time
+    assert chances(late, [True, True]).tolist() == [0.5, 0.5]
+
+
+def test_who_cannot_have_done_it_is_not_chosen() -> None:
+    close = hands(in_lane(0), in_lane(0, 0.4)).closeness(TABLE, 0, 2 * RATE_HZ)
+    assert assign([close], [[False, True]], [40]) == [1]
+    assert assign([close], [[False, False]], [40]) == [0]  # nobody could: then the nearest
+
+
+def test_events_of_one_time_get_different_hands() -> None:
+    """Ann's right hand is nearest to three lanes at once: her other hand and Bob get the rest."""
+    near, mid = np.array([[-0.1, -0.5], [-0.8, -4.0]]), np.array([[-0.1, -0.6], [-0.7, -4.0]])
+    third = np.array([[-0.2, -3.0], [-0.4, -4.0]])
+    assert sorted(assign([near, mid, third], [[True, True]] * 3, [40, 42, 45])) == [0, 0, 1]
+    assert assign([near, mid, third], [[True, True]] * 3, [40, 80, 120]) == [0, 0, 0]
+    assert len(assign([near] * 6, [[True, True]] * 6, [40] * 6)) == 6  # more events than hands
+
+
+def test_events_are_grouped_by_time() -> None:
+    assert at_once([50, 0, 8, 100]) == [[1, 2], [0], [3]]

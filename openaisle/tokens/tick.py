@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.messages import NANOSECONDS, GateEvent, ScaleBatch, VideoFrame
+from openaisle.messages import NANOSECONDS, GateEvent, ScaleBatch, SensorState, VideoFrame
 from openaisle.store.store import Store
 from openaisle.tokens.journey import FRAME_HZ
 from openaisle.tokens.scales import AHEAD_S, RATE_HZ
 
-Sensed = VideoFrame | ScaleBatch | GateEvent
+Sensed = VideoFrame | ScaleBatch | GateEvent | SensorState
 SLOT_NS = NANOSECONDS // FRAME_HZ
 SAMPLE_NS = NANOSECONDS // RATE_HZ
 AHEAD_NS = int(AHEAD_S * NANOSECONDS)

@@ -99,6 +99,9 @@ class GateEvent:
     time_ns: int
     kind: str  # "entry" | "exit"
     visit: str = ""  # receipt key; the members of a group enter with the same visit
+    device_id: str = ""  # as in ScaleBatch, where a device tells; several passages may share one message
+    boot_id: int = 0
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)

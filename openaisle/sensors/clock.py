@@ -27,6 +27,7 @@ SLEW_NS = NANOSECONDS // 20  # an estimate that moves by less is left alone: one
 class SensorClock:
     """One sensor's clock against this machine's."""
 
+    trust_ns: int = TRUST_NS
     correction_ns: int = 0  # added to what the sensor says
     jumps: int = 0
     _least: deque[tuple[int, int]] = field(default_factory=deque)  # (arrival, error), errors growing: a sliding minimum
@@ -62,7 +63,7 @@ class SensorClock:
         while self._least[0][0] < arrived_ns - WINDOW_NS:
             self._least.popleft()
         least_ns = self._least[0][1]
-        if self.correction_ns == 0 and -AHEAD_NS <= least_ns <= TRUST_NS:
+        if self.correction_ns == 0 and -AHEAD_NS <= least_ns <= self.trust_ns:
             return
         if abs(least_ns - self.correction_ns) > SLEW_NS:
             self.correction_ns = 0 if -AHEAD_NS <= least_ns <= SLEW_NS else least_ns

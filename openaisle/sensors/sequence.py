@@ -18,6 +18,7 @@ GIVE_UP_NS = 30 * NANOSECONDS  # as late as a message may be
 MOST_ASKED = 64  # messages in one request
 FROM_ZERO = 600  # a first seq up to this after a new boot: those before it are missing; beyond, they are too old
 KEPT_BOOTS = 2
+DEAF = 5  # requests without any answer
 GIVE_UP_MESSAGES = 10_000  # a leap by more is a device's mistake, not a gap
 
 
@@ -50,19 +51,23 @@ class _Boot:
     beyond: set[int] = field(default_factory=set)
     highest: int = -1
     gaps: dict[int, _Gap] = field(default_factory=dict)
+    filled: int = 0
 
     def take(self, seq: int, now_ns: int) -> Verdict:
         if seq <= self.through or seq in self.beyond:
             return Verdict.KNOWN
         verdict = Verdict.NEXT if seq == self.highest + 1 else Verdict.NEW
         self.beyond.add(seq)
-        self.gaps.pop(seq, None)
-        first = max(self.highest + 1, seq - GIVE_UP_MESSAGES)
-        for missing in range(first, seq):
-            self.gaps[missing] = _Gap(now_ns)
+        self.filled += self.gaps.pop(seq, None) is not None
+        self.expect(seq - 1, now_ns)
         self.highest = max(self.highest, seq)
         self._advance()
         return verdict
+
+    def expect(self, seq: int, now_ns: int) -> None:
+        for missing in range(max(self.highest + 1, seq - GIVE_UP_MESSAGES), seq + 1):
+            self.gaps[missing] = _Gap(now_ns)
+        self.highest = max(self.highest, seq)
 
     def give_up(self, now_ns: int) -> int:
         old = [seq for seq, gap in self.gaps.items() if now_ns - gap.since_ns > GIVE_UP_NS]
@@ -85,20 +90,30 @@ class Sequence:
     lost: int = 0
     duplicates: int = 0
     asked: int = 0
+    filled: int = 0  # messages that came when they were asked for, or later than those after them
     _boots: dict[int, _Boot] = field(default_factory=dict)
 
     def take(self, boot_id: int, seq: int, now_ns: int) -> Verdict:
         """Note a message."""
-        boot = self._boots.get(boot_id)
-        if boot is None:
-            known = bool(self._boots) and seq <= FROM_ZERO
-            boot = _Boot(through=-1, highest=-1) if known else _Boot(through=seq - 1, highest=seq - 1)
-            self._boots[boot_id] = boot
-            while len(self._boots) > KEPT_BOOTS:
-                self.lost += len(self._boots.pop(next(iter(self._boots))).gaps)
+        boot = self._boot(boot_id, seq - 1)
+        before = boot.filled
         verdict = boot.take(seq, now_ns)
+        self.filled += boot.filled - before
         self.duplicates += verdict == Verdict.KNOWN
         return verdict
+
+    def expect(self, boot_id: int, seq: int, now_ns: int) -> None:
+        """Somebody says that all up to this one have been sent."""
+        self._boot(boot_id, seq).expect(seq, now_ns)
+
+    def _boot(self, boot_id: int, before: int) -> _Boot:
+        """What is known of a boot; of a new one of a known device, all from 0 on is expected."""
+        if boot_id not in self._boots:
+            first = -1 if self._boots and before <= FROM_ZERO else before
+            self._boots[boot_id] = _Boot(through=first, highest=first)
+            while len(self._boots) > KEPT_BOOTS:
+                self.lost += len(self._boots.pop(next(iter(self._boots))).gaps)
+        return self._boots[boot_id]
 
     def ask(self, now_ns: int) -> list[Span]:
         """What to ask for now; remembers that it was asked for."""
@@ -122,7 +137,9 @@ class Sequence:
         return lost
 
     def holds(self, now_ns: int) -> bool:
-        """Whether something young is missing, for which the stream should wait."""
+        """Whether something young is missing, for which the stream should wait; not for a device that never answers."""
+        if self.asked >= DEAF and not self.filled:
+            return False
         gaps = (gap for boot in self._boots.values() for gap in boot.gaps.values())
         return any(now_ns - gap.since_ns < HOLD_NS for gap in gaps)
 

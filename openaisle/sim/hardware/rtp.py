@@ -76,7 +76,7 @@ class RtpStream:
 
 
 def rtp_time(time_ns: int) -> int:
-    """An instant on the camera's 90 kHz clock, 32 bits; in integers, as UTC nanoseconds have more digits than floats."""
+    """An instant on the camera's 90 kHz clock, 32 bits; in integers, for floats have too few digits."""
     return (time_ns * CLOCK_HZ + NANOSECONDS // 2) // NANOSECONDS & 0xFFFFFFFF
 
 

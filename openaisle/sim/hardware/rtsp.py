@@ -1,7 +1,7 @@
 """RTSP: a small server that sends H.264 pictures as network cameras do, over TCP (RFC 2326, interleaved), or over TLS.
 
-One URL per camera: rtsp://HOST:PORT/CAMERA. Enough of the protocol for FFmpeg, VLC and GStreamer over TCP; UDP is refused
-with 461, as many cameras behind a firewall do. With a password, Basic authentication is asked for.
+One URL per camera: rtsp://HOST:PORT/CAMERA. Enough of the protocol for FFmpeg, VLC and GStreamer over TCP; UDP is
+refused with 461, as many cameras behind a firewall do. With a password, Basic authentication is asked for.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class RtspServer:
             return True
         line = (first + await reader.readuntil(b"\r\n")).decode("latin-1").split()
         headers: dict[str, str] = {}
-        while (text := (await reader.readuntil(b"\r\n")).decode("latin-1").strip()) :
+        while text := (await reader.readuntil(b"\r\n")).decode("latin-1").strip():
             name, _, value = text.partition(":")
             headers[name.strip().lower()] = value.strip()
         await reader.readexactly(min(int(headers.get("content-length", "0")), LINE_BYTES))

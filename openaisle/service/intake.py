@@ -1,8 +1,9 @@
 """Intake: the process that listens to a shop's cameras and scales: on disk first, then acknowledged.
 
-Threads read (one per camera, one for the broker) and put what comes into a queue; this one thread orders it (gather.py),
-writes it into the journal, commits, and only then tells devices what they may forget. The worker follows the journal. So
-a kill of either loses nothing that was acknowledged: devices repeat what was not, and the worker reads the same again.
+Threads read (one per camera, one for the broker) and put what comes into a queue; this one thread orders it
+(gather.py), writes it into the journal, commits, and only then tells devices what they may forget. The worker follows
+the journal. So a kill of either loses nothing that was acknowledged: devices repeat what was not, and the worker reads
+the same again.
 """
 
 from __future__ import annotations

@@ -98,9 +98,7 @@ TABLE = (
     Process("api", run_api, lambda _: True, True, "requests and live streams; gates wait"),
     Process("clerk", run_clerk, lambda _: True, True, "final receipts and money; captures wait"),
     Process("courier", run_courier, lambda _: True, True, "webhooks; they wait"),
-    Process(
-        "intake", run_intake, lambda serve: bool(serve.sensors), True, "cameras and scales; devices keep and repeat"
-    ),
+    Process("intake", run_intake, lambda serve: bool(serve.sensors), True, "cameras and scales; they repeat"),
     Process("worker", run_worker, lambda serve: serve.job is not None, False, "the pipeline; receipts wait"),
 )
 

@@ -74,8 +74,8 @@ def _new_run(session: Session, job: Job, now_ns: int) -> Run:
     seed = job.seed + _runs_of(session, job.source) if job.source.startswith(SIM + ":") else job.seed
     start_ns = now_ns
     if is_live(job):
-        start_ns = session.scalar(select(func.max(Run.until_ns)).where(Run.source == job.source))
-        start_ns = start_ns or now_ns - SILENCE_NS  # what the sensors told while the worker was starting
+        until_ns = session.scalar(select(func.max(Run.until_ns)).where(Run.source == job.source))
+        start_ns = until_ns or now_ns - SILENCE_NS  # what the sensors told while the worker was starting
     run = Run(
         id=f"r{secrets.token_hex(4)}", source=job.source, model=job.model, seed=seed, start_ns=start_ns,
         time_ns=0, ticks=0, tracks="[]", ended=False, until_ns=0, at_ns=now_ns, beat_ns=now_ns,

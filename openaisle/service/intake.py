@@ -62,7 +62,7 @@ class Intake:
         self.gatherer.recall(logged.message for logged in last_messages(folder, RECALL_NS))
         self._queue: SimpleQueue[Arrival | LinkWord | VideoPacket | VideoFrame | CameraWord] = SimpleQueue()
         self._stop = Event()
-        self._link = Link(settings.mqtt, self._queue.put, self._stop) if settings.mqtt is not None else None
+        self.link = Link(settings.mqtt, self._queue.put, self._stop) if settings.mqtt is not None else None
         cameras = {camera.id: camera for camera in store.spec.cameras}
         self._readers = [
             CameraReader(cameras[name], url, self._queue.put, self._stop, clock)
@@ -76,9 +76,9 @@ class Intake:
     def run(self, go_on: Callable[[], bool]) -> None:
         """Until told to stop."""
         threads = [Thread(target=reader.run, daemon=True, name=reader.spec.id) for reader in self._readers]
-        if self._link is not None:
-            threads.append(Thread(target=self._link.run, daemon=True, name="broker"))
-        self.gatherer.wait_for(self._clock() + (START_NS if self._link is not None else 0))
+        if self.link is not None:
+            threads.append(Thread(target=self.link.run, daemon=True, name="broker"))
+        self.gatherer.wait_for(self._clock() + (START_NS if self.link is not None else 0))
         for thread in threads:
             thread.start()
         try:
@@ -91,8 +91,12 @@ class Intake:
             self._journal.close()
 
     def round(self) -> None:
-        """Take in what has come, write what is complete, tell devices; about every 50 ms."""
+        """Take in what has come, and work on it; about every 50 ms."""
         self._take_in()
+        self.settle()
+
+    def settle(self) -> None:
+        """Write what is complete, then tell devices."""
         now_ns = self._clock()
         for message in self.gatherer.release(now_ns):
             self._journal.append(message)
@@ -151,25 +155,25 @@ class Intake:
 
     def _tell_devices(self, now_ns: int) -> None:
         """Right after a commit: what is stored, and what is missing."""
-        if self._link is None or self._settings.mqtt is None:
+        if self.link is None or self._settings.mqtt is None:
             return
         prefix = self._settings.mqtt.prefix
         for address, resend in self.gatherer.resends(now_ns):
-            self._link.send(address.topic(prefix, "resend"), resend.model_dump_json().encode())
+            self.link.send(address.topic(prefix, "resend"), resend.model_dump_json().encode())
         if not self._due("stored", now_ns, STORED_NS):
             return
         for address, stored in self.gatherer.stored():
             key = address.kind, address.sensor
             if self._acknowledged.get(key) != stored and stored.through >= 0:
                 self._acknowledged[key] = stored
-                self._link.send(address.topic(prefix, "stored"), stored.model_dump_json().encode())
+                self.link.send(address.topic(prefix, "stored"), stored.model_dump_json().encode())
 
     def _tell_health(self, now_ns: int) -> None:
         """sensors.json (docs/sensors.md)."""
         offsets = {("camera", reader.spec.id): reader.offset_ns for reader in self._readers}
         known = {
             "at_ns": now_ns,
-            "broker": {"up": self._broker.up, "words": self._broker.words} if self._link is not None else None,
+            "broker": {"up": self._broker.up, "words": self._broker.words} if self.link is not None else None,
             "told_ns": self.gatherer.told_ns,
             "lag_s": round((now_ns - self.gatherer.told_ns) / NANOSECONDS, 3),
             "low_disk": self._low_disk,

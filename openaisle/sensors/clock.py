@@ -31,15 +31,20 @@ class SensorClock:
     correction_ns: int = 0  # added to what the sensor says
     jumps: int = 0
     _least: deque[tuple[int, int]] = field(default_factory=deque)  # (arrival, error), errors growing: a sliding minimum
-    _error_ns: int | None = None  # of the last message
+    _errors: deque[int] = field(default_factory=lambda: deque(maxlen=2))  # of the last messages
 
     def utc(self, time_ns: int, sent_ns: int, arrived_ns: int, expected_ns: int | None = None) -> int:
         """When a measurement was taken; `expected_ns` is when by count, on the sensor's clock, None = not known."""
         error_ns = arrived_ns - sent_ns
-        if expected_ns is not None and self._error_ns is not None:
-            self._look_for_jump(time_ns - expected_ns, error_ns - self._error_ns)
-        self._error_ns = error_ns
-        self._learn(arrived_ns, error_ns)
+        moved = [error_ns - before for before in self._errors]
+        step_ns = 0 if expected_ns is None else time_ns - expected_ns
+        if self._jumped(step_ns, moved):
+            self.jumps += 1
+            self._shift(step_ns)
+        self._errors.append(error_ns)
+        # An error that moves alone: the message queued, or the clock jumped after measuring; the next one will tell.
+        if expected_ns is None or not moved or abs(moved[-1]) < JUMP_NS or abs(step_ns) >= JUMP_NS:
+            self._learn(arrived_ns, error_ns)
         return time_ns + self.correction_ns
 
     @property
@@ -47,10 +52,11 @@ class SensorClock:
         """By how much the sensor's clock is behind (plus the shortest delay), as far as is known."""
         return self._least[0][1] if self._least else 0
 
-    def _look_for_jump(self, step_ns: int, moved_ns: int) -> None:
-        if abs(step_ns) < JUMP_NS or abs(moved_ns + step_ns) > abs(step_ns) // 2:
-            return
-        self.jumps += 1
+    def _jumped(self, step_ns: int, moved: list[int]) -> bool:
+        """A jump falls between measuring and sending: the error moves in that message, the time in the next one."""
+        return abs(step_ns) >= JUMP_NS and any(abs(by_ns + step_ns) <= abs(step_ns) // 2 for by_ns in moved)
+
+    def _shift(self, step_ns: int) -> None:
         self.correction_ns -= step_ns
         if abs(self.correction_ns) < SLEW_NS:
             self.correction_ns = 0  # it jumped back to where it belongs
@@ -63,7 +69,7 @@ class SensorClock:
         while self._least[0][0] < arrived_ns - WINDOW_NS:
             self._least.popleft()
         least_ns = self._least[0][1]
-        if self.correction_ns == 0 and -AHEAD_NS <= least_ns <= self.trust_ns:
+        believed = -AHEAD_NS <= least_ns <= self.trust_ns
+        if (self.correction_ns == 0 and believed) or abs(least_ns - self.correction_ns) <= SLEW_NS:
             return
-        if abs(least_ns - self.correction_ns) > SLEW_NS:
-            self.correction_ns = 0 if -AHEAD_NS <= least_ns <= SLEW_NS else least_ns
+        self.correction_ns = 0 if believed else least_ns

@@ -41,6 +41,8 @@ class Device:
     next_ns: int | None = None  # when the next message begins, on the sensor's clock
     hold_ns: int | None = None  # what came up to here is whole; something is missing after it
     boot_id: int = -1
+    last_seq: int = -1
+    before_jump: tuple[int, int] = (-1, 0)  # messages before this seq were dated with this correction
     pending: set[tuple[int, int]] = field(default_factory=set)  # (boot, seq) of what waits for its place
 
     @property
@@ -92,7 +94,7 @@ class Gatherer:
             if verdict == Verdict.KNOWN:
                 continue
             if isinstance(message, Samples):
-                self._samples(device, message, verdict, now_ns)
+                self._samples(device, message, now_ns)
             else:
                 self._passages(device, message, now_ns)
 
@@ -177,19 +179,18 @@ class Gatherer:
 
     # --- inside --------------------------------------------------------------------------------------------------
 
-    def _samples(self, device: Device, message: Samples, verdict: Verdict, now_ns: int) -> None:
-        follows = verdict == Verdict.NEXT and device.boot_id == message.boot_id
-        expected_ns = device.next_ns if follows else None
-        time_ns = device.clock.utc(message.time_ns, message.sent_ns, now_ns, expected_ns)
+    def _samples(self, device: Device, message: Samples, now_ns: int) -> None:
+        follows = message.boot_id != device.boot_id or message.seq > device.last_seq
+        time_ns = self._date(device, message, now_ns) if follows else _date_back(device, message)
         end_ns = time_ns + message.length_ns
         if device.sequence.missing() and device.hold_ns is None:
             device.hold_ns = device.health.data_ns
         if not device.sequence.missing():
             device.hold_ns = None
-        if end_ns > device.health.data_ns or message.boot_id != device.boot_id:
-            device.next_ns, device.boot_id = message.time_ns + message.length_ns, message.boot_id
         grams = message.floats()
-        if (grams == grams).any():
+        if not _in_time(time_ns, now_ns):
+            device.health.words = "its times cannot be true"
+        elif (grams == grams).any():
             device.health.heard(now_ns, end_ns)
         else:
             device.health.words = "it sends no reading"
@@ -201,6 +202,21 @@ class Gatherer:
             device.health.sensor, time_ns, message.rate_hz, grams, message.device_id, message.boot_id, message.seq
         )
         self._put(device, batch, now_ns)
+
+    def _date(self, device: Device, message: Samples, now_ns: int) -> int:
+        """UTC of a message that is newer than those before it."""
+        expected_ns = None
+        if device.next_ns is not None and message.boot_id == device.boot_id:
+            expected_ns = device.next_ns + (message.seq - device.last_seq - 1) * message.length_ns
+        jumps, before_ns = device.clock.jumps, device.clock.correction_ns
+        time_ns = device.clock.utc(message.time_ns, message.sent_ns, now_ns, expected_ns)
+        if device.clock.jumps > jumps:
+            device.before_jump = message.seq, before_ns
+        elif message.boot_id != device.boot_id:
+            device.before_jump = -1, 0
+        device.next_ns = message.time_ns + message.length_ns
+        device.boot_id, device.last_seq = message.boot_id, message.seq
+        return time_ns
 
     def _passages(self, device: Device, message: Passages, now_ns: int) -> None:
         sent_ns = message.sent_ns
@@ -215,7 +231,7 @@ class Gatherer:
             self._put(device, event, now_ns)
 
     def _put(self, device: Device, message: VideoPacket | VideoFrame | ScaleBatch | GateEvent, now_ns: int) -> None:
-        if now_ns - message.time_ns > GIVE_UP_NS or message.time_ns > now_ns + FUTURE_NS:
+        if not _in_time(message.time_ns, now_ns):
             device.dropped += 1
         elif message.time_ns < self.told_ns:
             device.late += 1
@@ -255,3 +271,14 @@ class Gatherer:
                 reach_ns = device.health.data_ns + (self._periods_ns.get(sensor, 0) // 2 if kind == "camera" else 0)
                 end_ns = min(end_ns, max(reach_ns, least_ns))
         return end_ns
+
+
+def _date_back(device: Device, message: Samples) -> int:
+    """UTC of a message that comes after newer ones."""
+    first, before_ns = device.before_jump
+    return message.time_ns + (before_ns if message.seq < first else device.clock.correction_ns)
+
+
+def _in_time(time_ns: int, now_ns: int) -> bool:
+    """Whether a measurement may still be put into the stream."""
+    return now_ns - GIVE_UP_NS <= time_ns <= now_ns + FUTURE_NS

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -96,8 +97,11 @@ class Stored(BaseModel):
 
 
 Told = Samples | Passages
-_SAMPLES: TypeAdapter[list[Samples] | Samples] = TypeAdapter(list[Samples] | Samples)
-_PASSAGES: TypeAdapter[list[Passages] | Passages] = TypeAdapter(list[Passages] | Passages)
+_MODELS: Mapping[Kind, type[Samples] | type[Passages]] = {"scale": Samples, "gate": Passages}
+_LISTS: Mapping[Kind, TypeAdapter[list[Samples]] | TypeAdapter[list[Passages]]] = {
+    "scale": TypeAdapter(list[Samples]),
+    "gate": TypeAdapter(list[Passages]),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +129,14 @@ def read(address: Address, data: bytes) -> tuple[Told, ...]:
     """The messages in a payload; raises SensorError that says what is wrong with it."""
     if len(data) > LARGEST_BYTES:
         raise _refusal(address, "payload", f"{len(data)} bytes", f"send at most {LARGEST_BYTES} bytes at once")
-    adapter: TypeAdapter[list[Samples] | Samples] | TypeAdapter[list[Passages] | Passages]
-    adapter = _SAMPLES if address.kind == "scale" else _PASSAGES
     try:
-        told = adapter.validate_json(data)
+        if data.lstrip().startswith(b"["):
+            return tuple(_LISTS[address.kind].validate_json(data))
+        return (_MODELS[address.kind].model_validate_json(data),)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "payload"
         raise _refusal(address, place, first["msg"], "see docs/sensors.md") from error
-    return tuple(told) if isinstance(told, list) else (told,)
 
 
 def json_schema() -> str:

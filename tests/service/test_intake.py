@@ -128,7 +128,7 @@ def test_kills_of_intake_and_worker_change_no_receipt(
     assert shop.requests
     desk = desk_at(tmp_path, shop)
     stops = 0
-    while not work(desk, job(shop), stream.predictor(), after(400 * (1 + stops))):
+    while not work(desk, job(shop), stream.predictor(), after(90 * (1 + stops))):
         stops += 1
     assert stops
     settle(desk, tmp_path)

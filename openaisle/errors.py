@@ -6,6 +6,7 @@
     ├── ScenarioError          a scenario file or name that cannot be simulated
     ├── ReceiptError           receipts.json, ledger or price data that cannot be used
     ├── ModelError             weights that are missing, corrupt or of another version
+    ├── SensorError            a sensors file, or a message of a sensor, that cannot be used
     ├── ServiceError           a live store's database, settings or folder that cannot be used
     ├── RequestError           a request to the live store that cannot be done (says which status, and what to do)
     ├── PaymentRefusedError    a payment gateway's final no
@@ -68,6 +69,10 @@ class ReceiptError(ProblemsError):
 
 class ModelError(ProblemsError):
     """Weights or an exported network are missing, corrupt or of another version."""
+
+
+class SensorError(ProblemsError):
+    """A sensors file or a message of a sensor is not usable."""
 
 
 class ServiceError(ProblemsError):

@@ -99,6 +99,24 @@ class GateEvent:
     time_ns: int
     kind: str  # "entry" | "exit"
     visit: str = ""  # receipt key; the members of a group enter with the same visit
+    device_id: str = ""  # as in ScaleBatch, where a device tells; several passages may share one message
+    boot_id: int = 0
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SensorState:
+    """A sensor of a live store changed its state (sensors/health.py); with kind "" it says only what time it is.
+
+    `since_ns` is from when on it is so: a sensor that fell silent is blind from its last message on.
+    """
+
+    kind: str  # "camera" | "scale" | "gate" | ""
+    sensor: str
+    time_ns: int
+    state: str
+    since_ns: int = 0
+    words: str = ""  # for people
 
 
 # --- truth (simulated or labelled; lies beside the sensors) ----------------------------------------------
@@ -180,7 +198,7 @@ class TruthPixels:
     depth_m: NDArray[np.float16]
 
 
-Message = VideoPacket | VideoFrame | ScaleBatch | GateEvent
+Message = VideoPacket | VideoFrame | ScaleBatch | GateEvent | SensorState
 Truth = TruthTick | TruthEvent | TruthLane | TruthReceipt | TruthPixels
 
 
@@ -200,6 +218,7 @@ STREAMS: tuple[Stream, ...] = (
     Stream(VideoFrame, "/camera/{}/frame", "rgb uint8", "2-30 Hz", False),
     Stream(ScaleBatch, "/scale/{}", "grams", "10-60 Hz, batched", True),
     Stream(GateEvent, "/gate", "-", "per passage", True),
+    Stream(SensorState, "/sensors", "-", "per change, live stores only", True),
     Stream(TruthTick, "/truth/shoppers", "m", "per video frame", True),
     Stream(TruthEvent, "/truth/events", "units", "per event", True),
     Stream(TruthLane, "/truth/lanes", "units, grams", "per change", True),

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.accounts import NAMELESS, goods_of
+from openaisle.blind import note_blindness
 from openaisle.correcting import found_late, lie, surroundings
 from openaisle.hands import glance
 from openaisle.identity import confirm, known_looks
@@ -24,7 +25,7 @@ from openaisle.predictor import Arrays, Predictor, VisualTokens, WrittenEvent, f
 from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record, update_of, updates_of
 from openaisle.receipts.events import Evidence, LedgerEvent
 from openaisle.receipts.ledger import fold, renamed
-from openaisle.receipts.pricing import Receipt, local_day, price
+from openaisle.receipts.pricing import Receipt, ReviewPolicy, local_day, price
 from openaisle.settle import Stills, settle
 from openaisle.shelves import keep_still
 from openaisle.state import ReceiptUpdate, Setup, Shopper, State, StepResult, Track
@@ -71,7 +72,7 @@ def step(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[
     """One tick: see, follow, weigh, write, charge."""
     state = replace(state, grams=roll(state.grams, tick) if setup.scales else state.grams)
     known = len(state.ledger.events)
-    state = follow(state, tick, predictor, setup)
+    state = note_blindness(follow(state, tick, predictor, setup), tick, setup)
     named = updates_since(state, known, tick, setup)
     state, updates = decide(state, tick, predictor, setup)
     return finish(state, tick), (*named, *updates)
@@ -192,7 +193,9 @@ def arrive(state: State, coming: list[GateEvent], predictor: Predictor, setup: S
         if guessed:  # somebody was seen at the door before the gate spoke; what was taken since counts for the name
             old = state.shoppers[guessed[0]]
             shoppers = tuple(replace(s, visit=event.visit, guessed=False) if s is old else s for s in state.shoppers)
-            state = replace(state, shoppers=shoppers, ledger=renamed(state.ledger, old.visit, event.visit))
+            blinded = {event.visit if visit == old.visit else visit: what for visit, what in state.blinded.items()}
+            ledger = renamed(state.ledger, old.visit, event.visit)
+            state = replace(state, shoppers=shoppers, ledger=ledger, blinded=blinded)
             continue
         state = add_shopper(state, enter(setup.store, event.gate), event.visit, event.time_ns, predictor)
     return state
@@ -293,7 +296,8 @@ def updates_since(state: State, known: int, tick: Tick, setup: Setup) -> tuple[R
 def charged(state: State, visit: str, time_ns: int, store: Store) -> Receipt:
     """A visit's receipt as the ledger stands, at the prices of the day."""
     day = local_day(max(time_ns, 0), store.spec.time_zone)
-    return price(fold(state.ledger, visit), store.spec, store.products, day)
+    policy = ReviewPolicy(blind=tuple(sorted(state.blinded.get(visit, ()))))
+    return price(fold(state.ledger, visit), store.spec, store.products, day, policy)
 
 
 def ledger_event(state: State, tick: Tick, numbered: tuple[int, WrittenEvent], setup: Setup) -> LedgerEvent:
@@ -340,6 +344,7 @@ def run(
     """Fold `step` over a stream of messages: one result per tick."""
     setup, state = set_up(store, predictor, video=video, scales=scales)
     receipts: dict[str, Receipt] = {}
+    blinded: Mapping[str, frozenset[str]] = {}
     for tick in Ticker(store).ticks(messages):
         began = time.perf_counter()
         state, updates = step(state, tick, predictor, setup)
@@ -348,6 +353,9 @@ def run(
             if shopper.visit not in receipts:
                 receipts[shopper.visit] = charged(state, shopper.visit, tick.time_ns, store)
         receipts |= {update.visit: update.receipt for update in updates}
+        for visit in [visit for visit in receipts if state.blinded.get(visit) != blinded.get(visit)]:
+            receipts[visit] = charged(state, visit, tick.time_ns, store)
+        blinded = state.blinded
         visits = {shopper.visit for shopper in state.shoppers} | state.finished.keys()
         receipts = {visit: receipt for visit, receipt in receipts.items() if visit in visits}  # less what was renamed
         m = state.memory

@@ -78,6 +78,15 @@ class Track:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """Where everybody was in one second."""
+
+    time_ns: int
+    visits: tuple[str, ...]
+    floor_m: Float32  # [visits, 2]
+
+
+@dataclass(frozen=True)
 class State:
     """Everything that lasts from tick to tick."""
 
@@ -95,6 +104,9 @@ class State:
     settled: Settled = field(default_factory=Settled)
     doubts: Doubts = field(default_factory=dict)
     finished: Mapping[str, int] = field(default_factory=dict)  # visit → when its receipt became final
+    blind: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (kind, sensor) → since when
+    blinded: Mapping[str, frozenset[str]] = field(default_factory=dict)  # visit → blind sensors that could matter to it
+    trail: tuple[Steps, ...] = ()  # the last seconds
     entered: int = 0
     peer: object = None  # what a predictor that decides by itself remembers
 

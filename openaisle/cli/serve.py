@@ -15,7 +15,9 @@ NEEDS = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "jinja2", "prometheus_cl
 
 Data = Annotated[Path, typer.Option(help="Folder for the database and all else of this live store.")]
 Store = Annotated[str, typer.Option(help="Store folder or random:kiosk; default: the recording's.")]
-Source = Annotated[str, typer.Option(help="A recording, or sim; default: no pipeline, the API alone.")]
+Source = Annotated[
+    str, typer.Option(help="A recording, sim, or the sensors.yaml of real cameras and scales; default: the API alone.")
+]
 Scenario = Annotated[str, typer.Option(help="What simulated shoppers do: a name or a YAML file.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the simulation's first day; every day has its own.")]
 Model = Annotated[str, typer.Option(help="small, rule, or the path of exported weights.")]

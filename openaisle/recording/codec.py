@@ -26,6 +26,7 @@ from openaisle.messages import (
     STREAMS,
     GateEvent,
     ScaleBatch,
+    SensorState,
     Truth,
     TruthEvent,
     TruthLane,
@@ -35,8 +36,8 @@ from openaisle.messages import (
     VideoPacket,
 )
 
-Recorded = VideoPacket | ScaleBatch | GateEvent | Truth
-SENSOR_TYPES: tuple[type, ...] = (VideoPacket, ScaleBatch, GateEvent)
+Recorded = VideoPacket | ScaleBatch | GateEvent | SensorState | Truth
+SENSOR_TYPES: tuple[type, ...] = (VideoPacket, ScaleBatch, GateEvent, SensorState)
 TRUTH_TYPES: tuple[type, ...] = (TruthTick, TruthEvent, TruthLane, TruthReceipt, TruthPixels)
 # TruthPixels compress about 30:1 at level 1; higher levels cost more than the renderer.
 PIXEL_LEVEL = 1

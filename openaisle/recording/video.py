@@ -18,7 +18,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from numpy.typing import NDArray
 
-from openaisle.messages import NANOSECONDS, GateEvent, Message, ScaleBatch, VideoFrame, VideoPacket
+from openaisle.messages import NANOSECONDS, GateEvent, Message, ScaleBatch, SensorState, VideoFrame, VideoPacket
 from openaisle.recording.codec import is_keyframe
 from openaisle.store.store import Store
 
@@ -123,7 +123,9 @@ class Decoder:
         return VideoFrame(packet.camera, packet.time_ns, np.asarray(rgb, dtype=np.uint8))
 
 
-def through_h264(messages: Iterable[Message], store: Store) -> Iterator[VideoFrame | ScaleBatch | GateEvent]:
+def through_h264(
+    messages: Iterable[Message], store: Store
+) -> Iterator[VideoFrame | ScaleBatch | GateEvent | SensorState]:
     """The same stream with every picture encoded and decoded, as a camera and a recording would do."""
     encoders = {camera.id: Encoder(camera.id, camera.fps) for camera in store.spec.cameras}
     decoders = {camera.id: Decoder((camera.height_px, camera.width_px)) for camera in store.spec.cameras}

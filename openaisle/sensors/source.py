@@ -9,9 +9,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from openaisle.messages import NANOSECONDS, Message
+
+M = TypeVar("M", bound=Message)
 
 
 @runtime_checkable
@@ -29,25 +31,25 @@ def merge(*sources: Iterable[Message]) -> Iterator[Message]:
 
 
 @dataclass(slots=True)
-class Reorder:
+class Reorder(Generic[M]):
     """A jitter buffer: messages wait `window_ns` of stream time, so that slow sensors still fall into their place."""
 
     window_ns: int = NANOSECONDS
-    _heap: list[tuple[int, int, Message]] = field(default_factory=list)
+    _heap: list[tuple[int, int, M]] = field(default_factory=list)
     _arrivals: int = 0
 
-    def push(self, message: Message) -> None:
+    def push(self, message: M) -> None:
         """Take in a message in order of arrival; equal times leave in order of arrival."""
         heapq.heappush(self._heap, (message.time_ns, self._arrivals, message))
         self._arrivals += 1
 
-    def pop_until(self, now_ns: int) -> Iterator[Message]:
+    def pop_until(self, now_ns: int) -> Iterator[M]:
         """Yield what is at least `window_ns` older than `now_ns`, the oldest first."""
         limit = now_ns - self.window_ns
         while self._heap and self._heap[0][0] <= limit:
             yield heapq.heappop(self._heap)[2]
 
-    def drain(self) -> Iterator[Message]:
+    def drain(self) -> Iterator[M]:
         """Yield all that is left, the oldest first."""
         while self._heap:
             yield heapq.heappop(self._heap)[2]

@@ -49,17 +49,29 @@ def run_api(serve: Serve, go_on: GoOn) -> None:
         raise SystemExit(f"cannot listen on {serve.host}:{serve.port}")
 
 
+def run_intake(serve: Serve, go_on: GoOn) -> None:
+    """Cameras and scales into the journal."""
+    from openaisle.sensors.settings import load_settings
+    from openaisle.service.intake import Intake, journal_folder
+    from openaisle.store.load import load_store
+
+    store = load_store(serve.store)
+    settings = load_settings(Path(serve.sensors), store)
+    intake = Intake(store, settings, journal_folder(serve.path, store), serve.path)
+    intake.run(_beating(beat_of(serve.path, "intake"), go_on))
+
+
 def run_worker(serve: Serve, go_on: GoOn) -> None:
-    """The pipeline: a recording once, the simulator for ever."""
+    """The pipeline: a recording once, the simulator and the sensors for ever."""
     from openaisle.edge.runtime import load_predictor
-    from openaisle.service.source import SIM
+    from openaisle.service.source import LIVE, SIM
     from openaisle.service.worker import work
 
     assert serve.job is not None, "the table starts it with a job only"
     desk, predictor = open_desk(serve), load_predictor(serve.job.model)
     beating = _beating(beat_of(serve.path, "worker"), go_on)
     while work(desk, serve.job, predictor, beating):
-        if not serve.job.source.startswith(SIM + ":"):
+        if not serve.job.source.startswith((SIM + ":", LIVE + ":")):
             break
 
 
@@ -86,6 +98,7 @@ TABLE = (
     Process("api", run_api, lambda _: True, True, "requests and live streams; gates wait"),
     Process("clerk", run_clerk, lambda _: True, True, "final receipts and money; captures wait"),
     Process("courier", run_courier, lambda _: True, True, "webhooks; they wait"),
+    Process("intake", run_intake, lambda serve: bool(serve.sensors), True, "cameras and scales; they repeat"),
     Process("worker", run_worker, lambda serve: serve.job is not None, False, "the pipeline; receipts wait"),
 )
 

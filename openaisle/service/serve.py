@@ -6,19 +6,22 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy import select
 
-from openaisle.errors import Problem, ServiceError
+from openaisle.errors import MissingExtraError, Problem, ServiceError
 from openaisle.recording.manifest import STORE_FOLDER
 from openaisle.recording.reader import open_recording
+from openaisle.sensors.settings import load_settings
 from openaisle.service import keys
 from openaisle.service.desk import Desk, Rules
 from openaisle.service.fake_gateway import KNOWN
 from openaisle.service.gateway import open_gateway
+from openaisle.service.intake import journal_folder
 from openaisle.service.keys import Role
-from openaisle.service.source import SIM
+from openaisle.service.source import LIVE, SIM
 from openaisle.service.startup import Serve, open_desk
 from openaisle.service.supervisor import Supervisor
 from openaisle.service.tables import ApiKey
@@ -36,7 +39,7 @@ class Wish:
 
     data: Path
     store: str = ""  # a folder or random:KIND; "" = the recording's
-    source: str = ""  # a recording, "sim", or "" for no pipeline
+    source: str = ""  # a recording, "sim", a sensors.yaml, or "" for no pipeline
     scenario: str = "everything"
     seed: int = 0
     model: str = "small"
@@ -51,10 +54,13 @@ class Wish:
 def checked(wish: Wish) -> Serve:
     """A wish, all of it checked; raises OpenAisleError before anything runs."""
     wish.data.mkdir(parents=True, exist_ok=True)
+    folder = _store_folder(wish)
     job: Job | None = None
     if wish.source == SIM:
         load_scenario(wish.scenario)
         job = Job(f"{SIM}:{wish.scenario}", wish.model, wish.seed, wish.speed)
+    elif is_sensors(wish.source):
+        job = _live_job(wish, folder)
     elif wish.source:
         open_recording(wish.source)
         job = Job(str(Path(wish.source).resolve()), wish.model, wish.seed, wish.speed)
@@ -63,14 +69,30 @@ def checked(wish: Wish) -> Serve:
         rules = replace(rules, walk_in_method=KNOWN[0])  # simulated shoppers pay with a test card
     return Serve(
         str(wish.data.resolve()),
-        str(_store_folder(wish)),
+        str(folder),
         wish.database,
         wish.gateway,
         wish.host,
         wish.port,
         job,
+        str(Path(wish.source).resolve()) if is_sensors(wish.source) else "",
         rules,
     )
+
+
+def is_sensors(source: str) -> bool:
+    """Whether a source is a file that tells where cameras and scales are."""
+    return Path(source).suffix.lower() in (".yaml", ".yml")
+
+
+def _live_job(wish: Wish, folder: Path) -> Job:
+    """The job of a shop's own sensors; raises SensorError, MissingExtraError before anything runs."""
+    store = load_store(folder)
+    settings = load_settings(Path(wish.source), store)
+    if settings.mqtt is not None and find_spec("aiomqtt") is None:
+        raise MissingExtraError("aiomqtt", "live")
+    journal = journal_folder(wish.data.resolve(), store)
+    return Job(f"{LIVE}:{journal}", wish.model, wish.seed, 0.0, settings.keep_hours)
 
 
 def serve(wish: Wish, say: Callable[[str], None]) -> None:
@@ -100,7 +122,7 @@ def _store_folder(wish: Wish) -> Path:
     if wish.store:
         load_store(wish.store)
         return Path(wish.store).resolve()
-    if wish.source and wish.source != SIM:
+    if wish.source and wish.source != SIM and not is_sensors(wish.source):
         return (Path(wish.source) / STORE_FOLDER).resolve()
     raise ServiceError([Problem("command line", "--store", "there is no store", "give --store DIR or random:kiosk")])
 

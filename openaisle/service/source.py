@@ -1,7 +1,8 @@
-"""Source: what a worker listens to: a recording or the simulator, at the shop's pace, with passages told by the API.
+"""Source: what a worker listens to: a recording, the simulator, or the journal of the shop's sensors; and the API.
 
 The same run gives the same messages again, so that a worker that was killed can take it up: what has been in the ledger
-before passes as fast as it can, the rest keeps to the clock.
+before passes as fast as it can, the rest keeps to the clock. A journal is followed as it grows; a run over it ends by
+itself where nothing was heard for a minute.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from openaisle.messages import NANOSECONDS, GateEvent, VideoFrame, VideoPacket
+from openaisle.messages import NANOSECONDS, GateEvent, ScaleBatch, SensorState, VideoFrame, VideoPacket
+from openaisle.recording.journal import follow
 from openaisle.recording.reader import open_recording
 from openaisle.recording.video import Decoder, Encoder
 from openaisle.service.desk import Desk
@@ -24,17 +26,41 @@ from openaisle.store.store import Store
 from openaisle.tokens.tick import Sensed
 
 SIM = "sim"  # sim:SCENARIO in the run's source
+LIVE = "live"  # live:JOURNAL
+SILENCE_NS = 60 * NANOSECONDS  # the service was off
 NAP_S = 0.25  # longest sleep, so that a stop is noticed
 LOOK_NS = NANOSECONDS // 5  # stream time between two looks for passages
 
 
-def messages_of(run: Run, store: Store) -> Iterator[Sensed]:
+def messages_of(run: Run, store: Store, go_on: Callable[[], bool] = lambda: True) -> Iterator[Sensed]:
     """A run's sensor messages, pictures decoded; raises RecordingError, ScenarioError."""
     kind, _, rest = run.source.partition(":")
+    if kind == LIVE:
+        return _journalled(store, Path(rest), run.start_ns, go_on)
     if kind == SIM:
         return _simulated(store, rest, run.seed, run.start_ns)
     recording = open_recording(Path(run.source), check=False)
     return (message for message in recording.messages() if not isinstance(message, VideoPacket))
+
+
+def _journalled(store: Store, folder: Path, start_ns: int, go_on: Callable[[], bool]) -> Iterator[Sensed]:
+    """What the sensors told from an instant on, as it comes, until a minute is missing."""
+    sizes = {camera.id: (camera.height_px, camera.width_px) for camera in store.spec.cameras}
+    decoders = {camera: Decoder(size) for camera, size in sizes.items()}
+    last_ns = 0
+    for logged in follow(folder, start_ns, go_on):
+        message = logged.message
+        if not last_ns:  # ticks begin with whole seconds, whoever speaks first
+            yield SensorState("", "", logged.log_ns - logged.log_ns % NANOSECONDS, "")
+        elif logged.log_ns - last_ns > SILENCE_NS:
+            return
+        last_ns = logged.log_ns
+        if isinstance(message, VideoPacket):
+            picture = decoders[message.camera].decode(message) if message.camera in decoders else None
+            if picture is not None:
+                yield picture
+        elif isinstance(message, ScaleBatch | GateEvent | SensorState):
+            yield message
 
 
 def _simulated(store: Store, scenario: str, seed: int, start_ns: int) -> Iterator[Sensed]:

@@ -29,6 +29,7 @@ class Serve:
     host: str = "127.0.0.1"
     port: int = 8080
     job: Job | None = None  # None = no pipeline: the API alone
+    sensors: str = ""  # sensors.yaml; "" = no cameras and scales of our own
     rules: Rules = field(default_factory=Rules)
 
     @property

@@ -194,6 +194,7 @@ class Run(Base):
     ticks: Mapped[int] = mapped_column(Big, default=0)
     tracks: Mapped[str] = mapped_column(Text, default="[]")  # where everybody is, for those who draw
     ended: Mapped[bool] = mapped_column(Boolean, default=False)
+    until_ns: Mapped[int] = mapped_column(Big, default=0)  # of a journal: where the run after it begins
     at_ns: Mapped[int] = mapped_column(Big)
     beat_ns: Mapped[int] = mapped_column(Big, default=0)
 
@@ -210,6 +211,15 @@ class Passage(Base):
     time_ns: Mapped[int] = mapped_column(Big, default=0)
     at_ns: Mapped[int] = mapped_column(Big)
     __table_args__ = ({"sqlite_autoincrement": True},)
+
+
+class BlindSpot(Base):
+    """A sensor that was blind where a visit could have taken something: its receipt asks for a person."""
+
+    __tablename__ = "blind_spots"
+    visit: Mapped[str] = mapped_column(String(120), primary_key=True)
+    sensor: Mapped[str] = mapped_column(String(60), primary_key=True)  # kind and id
+    at_ns: Mapped[int] = mapped_column(Big)
 
 
 class Secret(Base):

@@ -15,12 +15,12 @@ from sqlalchemy.orm import Session
 from openaisle.receipts.document import ReceiptRecord, Update, receipt_record, update_of
 from openaisle.receipts.events import LedgerEvent
 from openaisle.receipts.ledger import fold
-from openaisle.receipts.pricing import Receipt, local_day, price
+from openaisle.receipts.pricing import Receipt, ReviewPolicy, local_day, price
 from openaisle.service import book, cashier, changes, prices
 from openaisle.service.database import insert_once, locked_visit
 from openaisle.service.desk import Desk
 from openaisle.service.states import ChangeKind, HowLeft, VisitState
-from openaisle.service.tables import Change, FinalReceipt, Visit
+from openaisle.service.tables import BlindSpot, Change, FinalReceipt, Visit
 
 RECEIPT = TypeAdapter(Receipt)
 
@@ -41,7 +41,18 @@ def current(session: Session, desk: Desk, visit: Visit, then: Change | None = No
     inside = then is not None and then.state == VisitState.INSIDE
     costs = prices.prices_of(session, desk, visit.prices)
     day_ns = max(visit.entered_ns, last_ns) if inside or not visit.left_ns else visit.left_ns
-    return price(fold(ledger, visit.id), costs.spec, costs.products, local_day(max(day_ns, 0), costs.spec.time_zone))
+    day = local_day(max(day_ns, 0), costs.spec.time_zone)
+    return price(fold(ledger, visit.id), costs.spec, costs.products, day, ReviewPolicy(blind=_blind(session, visit.id)))
+
+
+def note_blind(session: Session, visit: str, sensors: frozenset[str], now_ns: int) -> None:
+    """Sensors that were blind where the visit could have taken something."""
+    for sensor in sorted(sensors - set(_blind(session, visit))):
+        session.add(BlindSpot(visit=visit, sensor=sensor, at_ns=now_ns))
+
+
+def _blind(session: Session, visit: str) -> tuple[str, ...]:
+    return tuple(session.scalars(select(BlindSpot.sensor).where(BlindSpot.visit == visit).order_by(BlindSpot.sensor)))
 
 
 def final(session: Session, visit: str) -> Final | None:

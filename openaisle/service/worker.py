@@ -10,34 +10,38 @@ import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from openaisle.messages import NANOSECONDS
 from openaisle.pipeline import set_up, step
 from openaisle.predictor import Predictor, floats
 from openaisle.receipts.events import LedgerEvent
+from openaisle.recording.journal import forget
 from openaisle.service import book, till, visits
 from openaisle.service.database import locked_visit
 from openaisle.service.desk import Desk
-from openaisle.service.source import SIM, Pace, Passages, messages_of
+from openaisle.service.source import LIVE, SILENCE_NS, SIM, Pace, Passages, messages_of
 from openaisle.service.states import HowLeft, Origin, VisitState
 from openaisle.service.tables import Passage, Run, Visit
 from openaisle.state import State
 from openaisle.tokens.tick import Tick, Ticker
 
+CUT_AFTER_S, QUIET_S, LOOK_BACK_S = 600, 30, 20  # a run over a journal lasts so long, then ends when it is so quiet
 LONGEST_NAME = 60  # characters of a visit's name in a stream
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to run: `source` is a recording's folder or sim:SCENARIO."""
+    """What to run: `source` is a recording's folder, sim:SCENARIO or live:JOURNAL."""
 
     source: str
     model: str
     seed: int = 0
     speed: float = 1.0  # times real time, 0 = as fast as it goes
+    keep_hours: float = 24.0  # of a journal, after the visits in it
 
 
 @dataclass
@@ -48,6 +52,7 @@ class Known:
     open: dict[str, bool] = field(default_factory=dict)  # visit → guessed
     over: set[str] = field(default_factory=set)
     entries: int = 0  # of the pipeline's ledger
+    blinded: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def take_up(desk: Desk, job: Job) -> Run:
@@ -61,13 +66,27 @@ def take_up(desk: Desk, job: Job) -> Run:
             else:
                 end(session, desk, run)
         if mine is None:
-            seed = job.seed + _runs_of(session, job.source) if job.source.startswith(SIM + ":") else job.seed
-            mine = Run(
-                id=f"r{secrets.token_hex(4)}", source=job.source, model=job.model, seed=seed, start_ns=now_ns,
-                time_ns=0, ticks=0, tracks="[]", ended=False, at_ns=now_ns, beat_ns=now_ns,
-            )  # fmt: skip
-            session.add(mine)
+            mine = _new_run(session, job, now_ns)
     return mine
+
+
+def _new_run(session: Session, job: Job, now_ns: int) -> Run:
+    seed = job.seed + _runs_of(session, job.source) if job.source.startswith(SIM + ":") else job.seed
+    start_ns = now_ns
+    if is_live(job):
+        until_ns = session.scalar(select(func.max(Run.until_ns)).where(Run.source == job.source))
+        start_ns = until_ns or now_ns - SILENCE_NS  # what the sensors told while the worker was starting
+    run = Run(
+        id=f"r{secrets.token_hex(4)}", source=job.source, model=job.model, seed=seed, start_ns=start_ns,
+        time_ns=0, ticks=0, tracks="[]", ended=False, until_ns=0, at_ns=now_ns, beat_ns=now_ns,
+    )  # fmt: skip
+    session.add(run)
+    return run
+
+
+def is_live(job: Job) -> bool:
+    """Whether it is over a journal that grows."""
+    return job.source.startswith(LIVE + ":")
 
 
 def work(desk: Desk, job: Job, predictor: Predictor, go_on: Callable[[], bool] = lambda: True) -> bool:
@@ -77,6 +96,7 @@ def work(desk: Desk, job: Job, predictor: Predictor, go_on: Callable[[], bool] =
     pace = Pace(job.speed, run.time_ns, go_on)
     known = Known(passages.names)
     setup, state = set_up(desk.store, predictor)
+    quiet = Quiet()
     for tick in _ticks(desk, pace, passages, run):
         if not go_on():
             break
@@ -84,17 +104,52 @@ def work(desk: Desk, job: Job, predictor: Predictor, go_on: Callable[[], bool] =
         with desk.database.write() as session:
             tell(session, desk, run, known, state, tick)
             _leave_by_name(session, desk, passages, tick)
+            if is_live(job) and quiet.lasts(state, tick) and _cut(session, desk, job, run):
+                break
     if not go_on():
         return False
     with desk.database.write() as session:
         ended = session.get(Run, run.id)
         assert ended is not None, "runs are kept"
-        end(session, desk, ended)
+        if not ended.ended:
+            end(session, desk, ended)
+    if is_live(job):
+        kept_ns = min(ended.until_ns, desk.clock()) - round(job.keep_hours * 3600 * NANOSECONDS)
+        forget(Path(job.source.partition(":")[2]), kept_ns)
+    return True
+
+
+@dataclass
+class Quiet:
+    """A run over a journal is taken up from its begin, so it should not be long: it is cut while nobody is there."""
+
+    ticks: int = 0
+    empty: int = 0
+
+    def lasts(self, state: State, tick: Tick) -> bool:
+        """Whether this is a moment to begin a new run."""
+        self.ticks += 1
+        self.empty = 0 if state.shoppers or tick.gates else self.empty + 1
+        return self.ticks >= CUT_AFTER_S and self.empty >= QUIET_S
+
+
+def _cut(session: Session, desk: Desk, job: Job, run: Run) -> bool:
+    """End the run and begin the next one, which first looks back a little; not while somebody is inside by the API."""
+    inside = select(Visit.id).where(Visit.run == run.id, Visit.state.in_([VisitState.INSIDE, VisitState.AWAITING]))
+    waiting = select(Passage.id).where(Passage.run == run.id, Passage.time_ns == 0)
+    if session.scalar(inside.limit(1)) is not None or session.scalar(waiting.limit(1)) is not None:
+        return False
+    row = session.get(Run, run.id)
+    assert row is not None, "runs are kept"
+    end(session, desk, row)
+    row.until_ns = row.time_ns - LOOK_BACK_S * NANOSECONDS
+    session.flush()
+    _new_run(session, job, desk.clock())
     return True
 
 
 def _ticks(desk: Desk, pace: Pace, passages: Passages, run: Run) -> Iterator[Tick]:
-    return Ticker(desk.store).ticks(passages.join(pace.keep(messages_of(run, desk.store))))
+    return Ticker(desk.store).ticks(passages.join(pace.keep(messages_of(run, desk.store, pace.go_on))))
 
 
 def tell(session: Session, desk: Desk, run: Run, known: Known, state: State, tick: Tick) -> None:
@@ -108,6 +163,10 @@ def tell(session: Session, desk: Desk, run: Run, known: Known, state: State, tic
     for event in events:
         till.record(session, event, f"run {run.id}", desk.clock())
     known.entries = len(state.ledger.events)
+    for name, sensors in state.blinded.items():
+        if name in names and sensors != known.blinded.get(name):
+            till.note_blind(session, names[name], sensors, desk.clock())
+    known.blinded = dict(state.blinded)
     _close_visits(session, desk, run, known, state, names)
     row = session.get(Run, run.id)
     assert row is not None, "runs are kept"
@@ -187,7 +246,7 @@ def end(session: Session, desk: Desk, run: Run) -> None:
     mine = session.scalars(select(Visit.id).where(Visit.run == run.id, Visit.state == VisitState.INSIDE))
     for visit in sorted(mine):  # who came by the API may still go by it
         visits.leave(session, desk, visit, HowLeft.NEVER, end_ns)
-    run.ended, run.tracks = True, "[]"
+    run.ended, run.tracks, run.until_ns = True, "[]", run.time_ns
 
 
 def end_all(desk: Desk) -> None:

@@ -192,7 +192,7 @@ class _Post:
     faults: FaultPlan
     _late: list[tuple[int, int, Message]] = field(default_factory=list)
     _sent: int = 0
-    _reorder: Reorder = field(default_factory=Reorder)
+    _reorder: Reorder[Message] = field(default_factory=Reorder)
 
     def send(self, sensor: str, message: VideoFrame | ScaleBatch | GateEvent, now_ns: int) -> None:
         delay_ns = self.faults.delay_ns(sensor, now_ns)

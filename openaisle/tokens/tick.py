@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.messages import NANOSECONDS, GateEvent, ScaleBatch, VideoFrame
+from openaisle.messages import NANOSECONDS, GateEvent, ScaleBatch, SensorState, VideoFrame
 from openaisle.store.store import Store
 from openaisle.tokens.journey import FRAME_HZ
 from openaisle.tokens.scales import AHEAD_S, RATE_HZ
 
-Sensed = VideoFrame | ScaleBatch | GateEvent
+Sensed = VideoFrame | ScaleBatch | GateEvent | SensorState
 SLOT_NS = NANOSECONDS // FRAME_HZ
 SAMPLE_NS = NANOSECONDS // RATE_HZ
 AHEAD_NS = int(AHEAD_S * NANOSECONDS)
@@ -34,6 +34,7 @@ class Tick:
     ]  # FRAME_HZ slots from time_ns + AHEAD_S on; one frame per camera and slot
     grams: NDArray[np.float32]  # [scales, RATE_HZ] from time_ns + AHEAD_S on, NaN = no reading
     gates: tuple[GateEvent, ...]  # in the same second, in order
+    states: tuple[SensorState, ...] = ()  # what became of sensors, in order of arrival
 
     @property
     def sensed_ns(self) -> int:
@@ -51,6 +52,7 @@ class _Second:
     grams: NDArray[np.float32]
     count: NDArray[np.int32]
     gates: list[GateEvent] = field(default_factory=list)
+    states: list[SensorState] = field(default_factory=list)
 
 
 class Ticker:
@@ -88,6 +90,10 @@ class Ticker:
             self._place_scale(message)
             return
         second, inside = divmod(message.time_ns - self.origin_ns, NANOSECONDS)
+        if isinstance(message, SensorState):
+            if message.kind:  # else it only says what time it is
+                self._second(max(second, self.next)).states.append(message)
+            return
         if second < self.next:
             self.late += 1
         elif isinstance(message, VideoFrame):
@@ -132,6 +138,6 @@ class Ticker:
         frames = tuple(tuple(slot[camera] for camera in sorted(slot)) for slot in second.frames)
         gates = tuple(sorted(second.gates, key=lambda gate: gate.time_ns))
         start = self.origin_ns + self.next * NANOSECONDS - AHEAD_NS
-        tick = Tick(self.next, start, frames, second.grams, gates)
+        tick = Tick(self.next, start, frames, second.grams, gates, tuple(second.states))
         self.next += 1
         return tick

@@ -24,7 +24,7 @@ def test_merge_is_ordered_complete_and_stable(lists: list[list[int]]) -> None:
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 9)), max_size=60))
 def test_reorder_mends_every_delay_within_its_window(sent: list[tuple[int, int]]) -> None:
     arrivals = sorted(((time + delay, i, time) for i, (time, delay) in enumerate(sent)))
-    buffer = Reorder(window_ns=10)
+    buffer: Reorder[Message] = Reorder(window_ns=10)
     out: list[Message] = []
     for now, i, time in arrivals:
         buffer.push(GateEvent(str(i), time, "exit"))
@@ -34,7 +34,7 @@ def test_reorder_mends_every_delay_within_its_window(sent: list[tuple[int, int]]
 
 
 def test_what_comes_later_than_the_window_comes_late_but_comes() -> None:
-    buffer = Reorder(window_ns=10)
+    buffer: Reorder[Message] = Reorder(window_ns=10)
     buffer.push(GateEvent("a", 100, "exit"))
     first = list(buffer.pop_until(120))
     buffer.push(GateEvent("b", 50, "exit"))

@@ -20,7 +20,7 @@ from openaisle.service.states import VisitState
 from openaisle.service.tables import Run, Visit
 from openaisle.service.tracks import PEOPLE, Person
 
-MOST_CARDS = 24
+MOST_CARDS, MOST_PAST = 30, 6  # of all visits, and of those that are over and settled
 SHOWN = (VisitState.INSIDE, VisitState.LEFT, VisitState.REVIEW, VisitState.CLOSED)
 FLASH_G = 8.0  # a scale that has moved so much in the last seconds lets its lanes flash
 FRESH_NS = 10 * NANOSECONDS  # levels that are older are not of now
@@ -70,7 +70,8 @@ class Board:
         with desk.database.read() as session:
             inside_first = case((Visit.state == VisitState.INSIDE, 0), else_=1)
             query = select(Visit).where(Visit.state.in_(SHOWN)).order_by(inside_first, Visit.at_ns.desc())
-            found = session.scalars(query.limit(MOST_CARDS)).all()
+            found = [*session.scalars(query.where(Visit.state != VisitState.CLOSED).limit(MOST_CARDS))]
+            found += session.scalars(query.where(Visit.state == VisitState.CLOSED).limit(MOST_PAST))
             run = visits.live_run(session, desk.clock())
             people = people_of(run)
             marks = tints(

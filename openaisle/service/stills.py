@@ -1,7 +1,7 @@
-"""Stills: a camera's picture as it may be kept: sharp around one lane only, and without anybody's face.
+"""Stills: a camera's picture as it may be kept: cut out around one lane, sharp there only, and without anybody's face.
 
-Everything further from the lane than an arm's width is mosaic, and so are the heads that the tracks know, wherever they
-are. No face detector decides: a face that nothing has noticed is mosaic, too, unless it is in the shelf.
+Everything further from the lane than an arm's length is mosaic, and so are the heads that the tracks know, wherever
+they are. No face detector decides: a face that nothing has noticed is mosaic, too, unless it is at the shelf.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from openaisle.store.geometry import Camera
 
-CLEAR_M = 0.38  # around the lane's opening
+CLEAR_M = 0.5  # around the lane's opening
+CUT_M = 0.9  # half the width of what is kept
+CUT_PX = 320  # width of a still; its height is three quarters of that
 HEAD_M = 0.22  # around a head's centre
 BLOCKS = 22  # of the mosaic along the picture's width: a face is one or two of them
 QUALITY = 80
@@ -27,7 +29,20 @@ def masked(camera: Camera, rgb: Rgb, lane_m: ArrayLike, heads_m: ArrayLike) -> R
     clear = _disc(camera, np.asarray(lane_m, dtype=np.float64), CLEAR_M, (height, width))
     for head_m in np.asarray(heads_m, dtype=np.float64).reshape(-1, 3):
         clear &= ~_disc(camera, head_m, HEAD_M, (height, width))
-    return np.where(clear[..., None], rgb, mosaic(rgb))
+    return cut(camera, np.where(clear[..., None], rgb, mosaic(rgb)), lane_m)
+
+
+def cut(camera: Camera, rgb: Rgb, at_m: ArrayLike) -> Rgb:
+    """The part of a picture around a point [3], as large as a still."""
+    height, width = rgb.shape[:2]
+    scale = width / camera.width_px
+    pixel, depth = camera.project(np.asarray(at_m, dtype=np.float64))
+    wide = min(width, height * 4 // 3, max(32, round(2 * CUT_M / max(float(depth), 0.05) * camera.fx_px * scale)))
+    high = wide * 3 // 4
+    x = int(np.clip(float(pixel[0]) * scale - wide / 2, 0, width - wide))
+    y = int(np.clip(float(pixel[1]) * scale - high / 2, 0, height - high))
+    size = (CUT_PX, CUT_PX * 3 // 4)
+    return np.asarray(cv2.resize(rgb[y : y + high, x : x + wide], size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
 
 
 def mosaic(rgb: Rgb) -> Rgb:

@@ -2,7 +2,7 @@
 
 Nobody knows what lay in a lane until somebody has counted it; a lane that was never counted is taken as full when the
 run began. From there the ledger tells what went and came, and the scale, whose zero is unknown, by how many grams it
-has changed. Where both disagree by a unit or more, somebody should look.
+has changed. Where both disagree by most of a unit, somebody should look.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from openaisle.service import book, visits
 from openaisle.service.album import Album, Levels
 from openaisle.service.desk import Desk
 from openaisle.service.tables import LedgerRow, Run, StockCount
+from openaisle.store.schema import PlanogramRow
 from openaisle.store.store import Store
 
 LOW_SHARE = 0.25  # of its capacity: fill up
+LEAST_G, MOST_OFF = 12.0, 0.8  # grams by which scales drift, and share of a unit: beyond both they disagree
 MOST_COUNTED = 10_000
 Moved = dict[tuple[str, str], int]  # (lane, gtin) → units that have gone; negative: came
 
@@ -80,12 +82,17 @@ def shelves(session: Session, desk: Desk, album: Album) -> Shelves:
         else:
             gone, start = moved.get((row.lane, row.gtin), 0), (count.units if count else row.capacity)
         by_ledger = start - gone
-        by_scale = _by_scale(store, row.lane, row.gtin, levels, count, start)
+        foreign_g = sum(
+            -units * store.products[store.product_index[gtin]].weight_grams
+            for (lane, gtin), units in moved.items()
+            if lane == row.lane and gtin != row.gtin and gtin in store.product_index
+        )
+        by_scale = _by_scale(store, row, levels, count, start, foreign_g)
         lanes.append(
             LaneStock(
                 row.lane, row.lane.partition(".")[0], row.gtin, store.products[store.product_index[row.gtin]].name,
                 row.capacity, by_ledger, by_scale, count.at_ns if count else 0, by_ledger <= LOW_SHARE * row.capacity,
-                by_scale is not None and abs(by_scale - by_ledger) >= 1.0,
+                by_scale is not None and _differ(store, row.gtin, by_scale - by_ledger),
             )
         )  # fmt: skip
     return Shelves(tuple(lanes), _misplaced(store, moved), run.id if run else "", levels.time_ns if levels else 0)
@@ -158,16 +165,22 @@ def _lane_of(event: LedgerEvent, events: Mapping[str, LedgerEvent]) -> str:
 
 
 def _by_scale(
-    store: Store, lane: str, gtin: str, levels: Levels | None, count: StockCount | None, start: int
+    store: Store, row: PlanogramRow, levels: Levels | None, count: StockCount | None, start: int, foreign_g: float
 ) -> float | None:
-    """Units by weight: those at the start, and what the scale has changed by since."""
-    scale = next((scale for scale in store.spec.scales if lane in scale.lanes), None)
-    unit_g = store.products[store.product_index[gtin]].weight_grams
+    """Units by weight: those at the start, and what the scale has changed by since, less what lies wrong there."""
+    scale = next((scale for scale in store.spec.scales if row.lane in scale.lanes), None)
+    unit_g = store.products[store.product_index[row.gtin]].weight_grams
     if scale is None or len(scale.lanes) > 1 or levels is None or not unit_g or scale.id not in levels.grams:
         return None
     same_run = count is not None and count.run == levels.run and count.grams is not None
     before = count.grams if same_run and count is not None else levels.first.get(scale.id)
-    return None if before is None else round(start + (levels.grams[scale.id] - before) / unit_g, 1)
+    return None if before is None else round(start + (levels.grams[scale.id] - before - foreign_g) / unit_g, 1)
+
+
+def _differ(store: Store, gtin: str, units: float) -> bool:
+    """Whether so many units are more than a scale may err."""
+    unit_g = store.products[store.product_index[gtin]].weight_grams
+    return abs(units) * unit_g >= max(LEAST_G, MOST_OFF * unit_g)
 
 
 def _misplaced(store: Store, moved: Moved) -> tuple[Misplaced, ...]:

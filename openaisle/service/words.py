@@ -20,6 +20,7 @@ from babel.numbers import format_currency, format_decimal, format_percent, get_c
 from openaisle.messages import NANOSECONDS
 
 LANGUAGES = ("en", "de")
+REGIONS = {"en": "en_GB"}  # whose dates and clocks are used
 Strings = dict[str, str | dict[str, str]]
 
 
@@ -59,7 +60,7 @@ class Words:
     @property
     def locale(self) -> Locale:
         """Babel's."""
-        return Locale.parse(self.language)
+        return Locale.parse(REGIONS.get(self.language, self.language))
 
     def __call__(self, key: str, count: int | None = None, **places: object) -> str:
         """A string; with a count its plural form, and {count} in it."""
@@ -86,6 +87,10 @@ class Words:
         """A number; a dash for none."""
         pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
         return "–" if value is None else format_decimal(value, pattern, locale=self.locale)
+
+    def seconds(self, value: float | None) -> str:
+        """A short time."""
+        return self.number(value, 1) + ("" if value is None else "\N{NO-BREAK SPACE}s")
 
     def clock(self, time_ns: int) -> str:
         """A time of day, to the second."""

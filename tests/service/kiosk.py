@@ -1,24 +1,23 @@
-"""A kiosk for tests of pages: a generated store with pictures, visits in every state, evidence, and a day of figures."""
+"""A kiosk for tests of pages: a generated store with pictures, visits in every state, evidence, and a day's figures."""
 
 from __future__ import annotations
 
 import json
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.messages import NANOSECONDS
-from openaisle.receipts.events import Evidence, LedgerEvent
-from openaisle.service import till, visits
+from openaisle.receipts.events import Evidence, Kind, LedgerEvent
+from openaisle.service import stock, till, visits
 from openaisle.service.album import Album, Levels, Still, Trace
 from openaisle.service.desk import Desk, Rules
 from openaisle.service.fake_gateway import FakeGateway
 from openaisle.service.states import HowLeft, Origin
 from openaisle.service.stills import jpeg, masked, tile
-from openaisle.service.tables import Run, Visit
+from openaisle.service.tables import Run
 from openaisle.service.tracks import PEOPLE, Person
 from openaisle.service.visits import Opening
 from openaisle.sim.stores import open_store
@@ -88,7 +87,9 @@ def came(kiosk: Kiosk, name: str, *, method: str = CARD, origin: Origin = Origin
     return name
 
 
-def took(kiosk: Kiosk, visit: str, number: int, units: int = 1, sure: float = 0.97, kind: str = "take", at: int = -1) -> str:
+def took(
+    kiosk: Kiosk, visit: str, number: int, units: int = 1, sure: float = 0.97, kind: Kind = "take", at: int = -1
+) -> str:
     """Units of a lane's product are taken (or put back, or put down in lane `at`); with stills and weights."""
     kiosk.clock.pass_s(4.0)
     lane = kiosk.lane(at if at >= 0 else number)
@@ -98,7 +99,15 @@ def took(kiosk: Kiosk, visit: str, number: int, units: int = 1, sure: float = 0.
     scale = kiosk.store.spec.scales[lane.scale].id
     evidence = Evidence(seen, (scale,), time_ns - NANOSECONDS // 2, time_ns + NANOSECONDS // 2, lane.id)
     event = LedgerEvent(
-        event_id, time_ns, kind, visit, kiosk.gtin(number), units, sure, lane=lane.id, evidence=evidence  # type: ignore[arg-type]
+        event_id,
+        time_ns,
+        kind,
+        visit,
+        kiosk.gtin(number),
+        units,
+        sure,
+        lane=lane.id,
+        evidence=evidence,
     )
     with kiosk.desk.database.write() as session:
         till.record(session, event, f"run {RUN}", kiosk.clock())
@@ -146,10 +155,11 @@ def _keep(kiosk: Kiosk, event: LedgerEvent, lane: Lane, gone: int) -> None:
     start_ns = event.time_ns - 8 * NANOSECONDS
     cameras = [camera for camera in kiosk.store.cameras if bool(camera.sees(lane.front_m))][:2]
     nobody = np.zeros((0, 3))
-    stills = [
-        Still(camera.id, event.time_ns + (n - 3) * NANOSECONDS // 4, jpeg(masked(camera, painted(camera, lane, n / 5), lane.front_m, nobody)))
-        for camera in cameras for n in range(6)
-    ]  # fmt: skip
+    stills = []
+    for camera in cameras:
+        for n in range(6):
+            picture = masked(camera, painted(camera, lane, n / 5), lane.front_m, nobody)
+            stills.append(Still(camera.id, event.time_ns + (n - 3) * NANOSECONDS // 4, jpeg(picture)))
     with Album(kiosk.folder).pen() as pen:
         pen.event(event.event_id, stills, kiosk.clock())
         pen.trace(event.event_id, Trace(kiosk.store.spec.scales[lane.scale].id, start_ns, 20.0, grams))
@@ -160,7 +170,15 @@ def _morning(kiosk: Kiosk) -> None:
     noon_ns = kiosk.clock()
     with kiosk.desk.database.write() as session:
         session.add(
-            Run(id=RUN, source="sim:everything", model="small", seed=SEED, start_ns=noon_ns, at_ns=noon_ns, beat_ns=noon_ns)
+            Run(
+                id=RUN,
+                source="sim:everything",
+                model="small",
+                seed=SEED,
+                start_ns=noon_ns,
+                at_ns=noon_ns,
+                beat_ns=noon_ns,
+            )
         )
     kiosk.clock.pass_s(-3.2 * 3600)
     for number in range(14):
@@ -213,14 +231,28 @@ def _now(kiosk: Kiosk) -> None:
 def _house(kiosk: Kiosk) -> None:
     """Levels, tiles, processes and sensors."""
     store, now_ns = kiosk.store, kiosk.clock()
-    grams = {scale.id: 2400.0 for scale in store.spec.scales}
+    first = {scale.id: 2400.0 for scale in store.spec.scales}
+    with kiosk.desk.database.read() as session:
+        lanes = stock.shelves(session, kiosk.desk, Album(None)).lanes
+    grams = dict(first)
+    for number, row in enumerate(lanes):
+        lane = store.lanes[store.lane_index[row.lane]]
+        gone = row.capacity - row.by_ledger + (2 if number == 6 else 0)  # one scale knows of something else
+        grams[store.spec.scales[lane.scale].id] -= gone * store.products[store.product_index[row.gtin]].weight_grams
+    wrong = store.products[store.product_index[kiosk.gtin(12)]]
+    grams[store.spec.scales[kiosk.lane(14).scale].id] += wrong.weight_grams
     moved = dict.fromkeys(grams, 0.4)
     moved[store.spec.scales[kiosk.lane(1).scale].id] = 240.0
     with Album(kiosk.folder).pen() as pen:
-        pen.levels(Levels(RUN, now_ns, now_ns, grams, moved, {name: 2400.0 + 50.0 * (n % 3) for n, name in enumerate(grams)}))
+        pen.levels(Levels(RUN, now_ns, now_ns, grams, moved, first))
         for camera in store.cameras:
-            pen.tile(Still(camera.id, now_ns, jpeg(tile(camera, painted(camera, kiosk.lane(1), 0.5), np.zeros((0, 3))))))
-    rows = {name: {"state": "running", "pid": 1, "restarts": int(name == "worker")} for name in ("api", "clerk", "courier", "worker")}
+            pen.tile(
+                Still(camera.id, now_ns, jpeg(tile(camera, painted(camera, kiosk.lane(1), 0.5), np.zeros((0, 3)))))
+            )
+    rows = {
+        name: {"state": "running", "pid": 1, "restarts": int(name == "worker")}
+        for name in ("api", "clerk", "courier", "worker")
+    }
     (kiosk.folder / "supervisor.json").write_text(json.dumps(rows), encoding="utf-8")
     (kiosk.folder / "beats").mkdir(exist_ok=True)
     for name in rows:

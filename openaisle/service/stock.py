@@ -138,13 +138,17 @@ def _moved(session: Session, run: Run | None, after_seq: int) -> Moved:
     )
     rows += [(seq, book.EVENT.validate_json(body)) for seq, body in session.execute(people)]
     events = {event.event_id: event for _, event in rows}
+    places = {event.event_id: seq for seq, event in rows}
     last: dict[str, tuple[int, str]] = {}  # target → (time, id) of the correction that counts
     for _, event in rows:
         if event.supersedes:
             last[event.supersedes] = max(last.get(event.supersedes, (0, "")), (event.time_ns, event.event_id))
     moved: Moved = {}
     for seq, event in rows:
-        if seq <= after_seq or event.event_id in last:
+        if event.event_id in last:
+            continue
+        # What a count has seen is not changed by a later word about what was before it.
+        if places.get(_first_told(event, events).event_id, seq) <= after_seq:
             continue
         if event.supersedes and last[event.supersedes][1] != event.event_id:
             continue
@@ -157,11 +161,21 @@ def _moved(session: Session, run: Run | None, after_seq: int) -> Moved:
 
 def _lane_of(event: LedgerEvent, events: Mapping[str, LedgerEvent]) -> str:
     """Where a correction that names no lane has its effect: where what it replaces had it."""
-    seen: set[str] = set()
-    while not event.lane and event.supersedes in events and event.supersedes not in seen:
-        seen.add(event.supersedes)
+    return next((one.lane for one in _chain(event, events) if one.lane), "")
+
+
+def _first_told(event: LedgerEvent, events: Mapping[str, LedgerEvent]) -> LedgerEvent:
+    """What a correction of a correction of ... is about."""
+    return _chain(event, events)[-1]
+
+
+def _chain(event: LedgerEvent, events: Mapping[str, LedgerEvent]) -> list[LedgerEvent]:
+    """An entry, what it replaces, what that replaces, ..."""
+    out = [event]
+    while event.supersedes in events and events[event.supersedes] not in out:
         event = events[event.supersedes]
-    return event.lane
+        out.append(event)
+    return out
 
 
 def _by_scale(

@@ -83,7 +83,8 @@ CELLS = sorted({*TABLE, *FORMS, *OPEN})
 REFUSED = (401, 403)
 WAYS = (
     "operator", "reviewer", "gate", "shopper", "another shopper", "operator's cookie", "reviewer's cookie",
-    "operator's page", "reviewer's page", "operator's page elsewhere", "reviewer's page elsewhere", "old cookie", "nobody", "a liar",
+    "operator's page", "reviewer's page", "operator's page elsewhere", "reviewer's page elsewhere",
+    "old cookie", "nobody", "a liar",
 )  # fmt: skip
 
 

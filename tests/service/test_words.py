@@ -16,9 +16,9 @@ from openaisle.service.health import How
 from openaisle.service.states import DisputeKind, StepKind, StepState, VisitState
 from openaisle.service.words import LANGUAGES, Words, language_of, strings
 
-TEMPLATES = sorted(
-    path.name for path in files("openaisle.service").joinpath("pages").iterdir() if path.name.endswith("html")
-)
+PAGES = files("openaisle.service").joinpath("pages")
+TEMPLATES = sorted(path.name for path in PAGES.iterdir() if path.name.endswith("html"))
+KINDS = ("take", "return", "hand_over", "correction")
 PAYMENTS = ("none", "pending", "failed", "held", "released", "captured", "refunded")
 
 

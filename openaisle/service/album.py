@@ -150,6 +150,10 @@ class Pen:
 
     connection: sqlite3.Connection
 
+    def knows(self, event: str) -> bool:
+        """Whether an event has been written."""
+        return self.connection.execute("SELECT 1 FROM events WHERE id = ?", (event,)).fetchone() is not None
+
     def event(self, event: str, stills: Sequence[Still], at_ns: int) -> None:
         """An event with its stills."""
         self.connection.execute("INSERT OR REPLACE INTO events VALUES (?, ?)", (event, at_ns))

@@ -7,7 +7,6 @@ when the album cannot be written, it is left out, and said once a minute.
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -65,8 +64,8 @@ class Witness:
         """After a tick: `events` are the ledger's new entries, under the names that it has them by."""
         if self.album.path is None:
             return
-        self._remember(tick, state)
         try:
+            self._remember(tick, state)
             with self.album.pen() as pen:
                 for event in events:
                     if event.evidence is not None and event.lane:
@@ -75,7 +74,7 @@ class Witness:
                 self._now(pen, tick, state)
                 if tick.index % FORGET_EVERY == 0:
                     pen.forget(time.time_ns() - KEEP_NS, self.most_bytes)
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # whatever it is: receipts matter more
             if time.monotonic() >= self._quiet_until_s:
                 self._quiet_until_s = time.monotonic() + 60.0
                 LOG.warning("no evidence is kept: %s: %s", self.album.path, error)
@@ -96,7 +95,8 @@ class Witness:
         assert event.evidence is not None, "asked before"
         start_ns, end_ns = event.evidence.start_ns - BEFORE_NS, event.evidence.end_ns + BEFORE_NS
         stills = []
-        for camera in best_cameras(lane, self.store.cameras):
+        known = pen.knows(event.event_id)  # by a run that was killed and is taken up again
+        for camera in () if known else best_cameras(lane, self.store.cameras):
             seen = [one for one in self._frames if one[0].camera == camera.id and start_ns <= one[0].time_ns <= end_ns]
             for frame, heads in thinned(seen):
                 stills.append(Still(camera.id, frame.time_ns, jpeg(masked(camera, frame.rgb, lane.front_m, heads))))

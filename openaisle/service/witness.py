@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.messages import NANOSECONDS, VideoFrame
-from openaisle.predictor import floats
+from openaisle.predictor import Arrays, floats
 from openaisle.receipts.events import LedgerEvent
 from openaisle.service.album import Album, Levels, Pen, Still, Trace
 from openaisle.service.stills import jpeg, masked, tile
 from openaisle.state import State
 from openaisle.store.geometry import Camera
 from openaisle.store.store import Lane, Store
+from openaisle.tokens.journey import FRAME_HZ
 from openaisle.tokens.scales import RATE_HZ
 from openaisle.tokens.tick import Tick
 
@@ -71,7 +72,7 @@ class Witness:
                     if event.evidence is not None and event.lane:
                         self._keep(pen, event)
                 self._traces(pen, tick)
-                self._now(pen, tick, state)
+                self._now(pen, tick)
                 if tick.index % FORGET_EVERY == 0:
                     pen.forget(time.time_ns() - KEEP_NS, self.most_bytes)
         except Exception as error:  # whatever it is: receipts matter more
@@ -80,8 +81,9 @@ class Witness:
                 LOG.warning("no evidence is kept: %s: %s", self.album.path, error)
 
     def _remember(self, tick: Tick, state: State) -> None:
-        heads = floats(state.memory["head"]).reshape(-1, 3)
-        self._frames.extend((frame, heads) for slot in tick.frames for frame in slot)
+        slots = state.window[-FRAME_HZ:]  # where heads were when each frame was taken; who has left since is there, too
+        for frames, rows in zip(tick.frames[-len(slots) :], slots, strict=True):
+            self._frames.extend((frame, heads_of(rows)) for frame in frames)
         first_ns = tick.sensed_ns - FRAMES_S * NANOSECONDS
         while self._frames and self._frames[0][0].time_ns < first_ns:
             self._frames.popleft()
@@ -116,7 +118,7 @@ class Witness:
             pen.trace(due.event, Trace(name, at_ns, float(RATE_HZ), grams[due.scale, first:]))
         self._due = [due for due in self._due if due.time_ns + TRACE_AFTER_S * NANOSECONDS > end_ns]
 
-    def _now(self, pen: Pen, tick: Tick, state: State) -> None:
+    def _now(self, pen: Pen, tick: Tick) -> None:
         names = [scale.id for scale in self.store.spec.scales]
         if len(tick.grams) and self._first is not None:
             now = level(tick.grams)
@@ -126,12 +128,16 @@ class Witness:
                 Levels(self.run, tick.sensed_ns, time.time_ns(), _named(names, now), _named(names, spread),
                        _named(names, self._first))
             )  # fmt: skip
-        newest = {frame.camera: frame for slot in tick.frames for frame in slot}
-        heads = floats(state.memory["head"]).reshape(-1, 3)
+        newest = {frame.camera: (frame, heads) for frame, heads in self._frames if frame.time_ns >= tick.time_ns}
         for camera in self.store.cameras:
             if camera.id in newest:
-                frame = newest[camera.id]
+                frame, heads = newest[camera.id]
                 pen.tile(Still(camera.id, frame.time_ns, jpeg(tile(camera, frame.rgb, heads))))
+
+
+def heads_of(rows: Arrays) -> Float32:
+    """Centres of all tracked heads of a slot [n, 3], metres."""
+    return floats(rows["head"]).reshape(-1, 3)
 
 
 def level(grams: Float32) -> Float32:

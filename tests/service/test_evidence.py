@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from openaisle.messages import NANOSECONDS
+from openaisle.messages import NANOSECONDS, VideoFrame
 from openaisle.service import evidence
 from openaisle.service.album import FILE, Album, Levels, Shot, Still, Trace
 from openaisle.service.desk import Desk, Rules
 from openaisle.service.stills import CUT_PX, TILE_PX, jpeg, masked, mosaic, tile
 from openaisle.service.tables import Run
 from openaisle.service.tracks import PEOPLE
-from openaisle.service.witness import best_cameras, level, thinned
+from openaisle.service.witness import Witness, best_cameras, level, thinned
 from openaisle.service.worker import Job, work
+from openaisle.state import State
+from openaisle.tokens.tick import Tick
 from tests.pipeline.scripted import films, with_film
 from tests.service import desks, stream
 from tests.tokens.corner import BEANS, COLA, LANES, corner_store
@@ -201,3 +203,18 @@ def test_levels_are_the_later_half_and_gaps_are_gaps() -> None:
 @pytest.mark.parametrize(("grams", "step"), [([0.0] * 30, 0.0), ([5.0] * 15 + [-95.0] * 15, -100.0), ([1.0] * 8, None)])
 def test_a_step_is_told_from_both_ends(grams: list[float], step: float | None) -> None:
     assert evidence.step_of(Trace("w1", 0, 20.0, np.array(grams, dtype=np.float32))) == step
+
+
+def test_heads_are_where_they_were_when_the_picture_was_taken(tmp_path: Path) -> None:
+    """Somebody walks a metre in the tick's second: every frame has the head of its own slot."""
+    store = corner_store()
+    witness = Witness(Album(tmp_path), store, "r1", 10**9)
+    frames = tuple(
+        (VideoFrame("a", NANOSECONDS + n * NANOSECONDS // 5, np.zeros((128, 160, 3), np.uint8)),) for n in range(5)
+    )
+    heads = [np.array([[1.0 + 0.2 * n, 1.5, 1.7]], dtype=np.float32) for n in range(5)]
+    window = tuple({"head": head, "number": np.zeros(1, dtype=np.int64)} for head in heads)
+    tick = Tick(0, NANOSECONDS // 2, frames, np.zeros((2, 20), dtype=np.float32), ())
+    witness.see(tick, State(gates=(), memory={}, window=window), ())
+    assert [float(one[1][0, 0]) for one in witness._frames] == pytest.approx([1.0, 1.2, 1.4, 1.6, 1.8])
+    assert Album(tmp_path).tile("a")

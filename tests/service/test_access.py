@@ -194,7 +194,7 @@ def ask(callers: Callers, cell: Cell, way: str) -> None:
     )  # fmt: skip
     client = callers.shop.client
     client.cookies.clear()
-    if come.word:
+    if come.word and path != "/logout":  # the others need it still
         client.cookies.set(SESSION, come.word)
     api = path.startswith("/v1")
     answer = client.request(

@@ -57,7 +57,8 @@ class Witness:
     most_bytes: int
     _frames: deque[tuple[VideoFrame, Float32]] = field(default_factory=deque)  # with the heads of its tick
     _grams: deque[Float32] = field(default_factory=lambda: deque(maxlen=TRACE_BEFORE_S + TRACE_AFTER_S + 1))
-    _first: Float32 | None = None
+    _first: Float32 | None = None  # what each scale showed first
+    _last: Float32 | None = None  # and showed last, while it does not speak
     _due: list[_Due] = field(default_factory=list)
     _quiet_until_s: float = 0.0
 
@@ -91,6 +92,7 @@ class Witness:
         if len(tick.grams):
             levels = level(tick.grams)
             self._first = levels if self._first is None else np.where(np.isnan(self._first), levels, self._first)
+            self._last = levels if self._last is None else np.where(np.isnan(levels), self._last, levels)
 
     def _keep(self, pen: Pen, event: LedgerEvent) -> None:
         lane = self.store.lanes[self.store.lane_index[event.lane]]
@@ -120,12 +122,12 @@ class Witness:
 
     def _now(self, pen: Pen, tick: Tick) -> None:
         names = [scale.id for scale in self.store.spec.scales]
-        if len(tick.grams) and self._first is not None:
+        if self._first is not None and self._last is not None:
             now = level(tick.grams)
             before = level(list(self._grams)[-min(MOVED_S, len(self._grams))])
             spread = np.nan_to_num(np.abs(now - before))
             pen.levels(
-                Levels(self.run, tick.sensed_ns, time.time_ns(), _named(names, now), _named(names, spread),
+                Levels(self.run, tick.sensed_ns, time.time_ns(), _named(names, self._last), _named(names, spread),
                        _named(names, self._first))
             )  # fmt: skip
         newest = {frame.camera: (frame, heads) for frame, heads in self._frames if frame.time_ns >= tick.time_ns}

@@ -21,9 +21,9 @@ from openaisle.service.tables import Run
 from openaisle.service.tracks import PEOPLE, Person
 from openaisle.service.visits import Opening
 from openaisle.sim.stores import open_store
-from openaisle.store.geometry import Camera
 from openaisle.store.store import Lane, Store
 from tests.service.desks import CARD, Clock, fresh_sqlite
+from tests.service.painter import head_of, painted
 from tests.service.shop import LiveShop, open_shop
 
 RUN = "r5a1e2b3"
@@ -124,26 +124,6 @@ def went(kiosk: Kiosk, visit: str, how: HowLeft = HowLeft.TRACK) -> None:
     kiosk.shop.clerk()
 
 
-def painted(camera: Camera, lane: Lane, phase: float) -> Rgb:
-    """A picture that a camera might take: floor, a shelf, an arm towards the lane; noise enough to be one."""
-    import cv2
-
-    rng = np.random.default_rng(3)
-    rgb = np.full((camera.height_px, camera.width_px, 3), (176, 168, 158), dtype=np.uint8)
-    pixel, _ = camera.project(lane.front_m)
-    x, y = (round(float(value)) for value in pixel)
-    for row in range(-3, 4):
-        for column in range(-6, 7):
-            colour = tuple(int(c) for c in rng.integers(60, 235, 3))
-            corner = (x + column * 22, y + row * 26)
-            cv2.rectangle(rgb, corner, (corner[0] + 18, corner[1] + 22), colour, -1)
-    reach = round(110 * (1 - phase))
-    cv2.line(rgb, (x - 30 - reach, y + 130), (x - reach // 2, y + 8), (196, 148, 120), 15, cv2.LINE_AA)
-    cv2.circle(rgb, (x - 40 - reach, y + 120), 30, (70, 60, 55), -1, cv2.LINE_AA)
-    noise = rng.normal(0, 5, rgb.shape)
-    return np.clip(rgb + noise, 0, 255).astype(np.uint8)
-
-
 def _keep(kiosk: Kiosk, event: LedgerEvent, lane: Lane, gone: int) -> None:
     """What a witness would have kept."""
     rng = np.random.default_rng(event.time_ns % 1000)
@@ -154,11 +134,10 @@ def _keep(kiosk: Kiosk, event: LedgerEvent, lane: Lane, gone: int) -> None:
     grams = (2400.0 - gone * unit_g * settled + push + rng.normal(0, 0.6, len(times))).astype(np.float32)
     start_ns = event.time_ns - 8 * NANOSECONDS
     cameras = [camera for camera in kiosk.store.cameras if bool(camera.sees(lane.front_m))][:2]
-    nobody = np.zeros((0, 3))
     stills = []
     for camera in cameras:
         for n in range(6):
-            picture = masked(camera, painted(camera, lane, n / 5), lane.front_m, nobody)
+            picture = masked(camera, painted(kiosk.store, camera, lane, n / 5), lane.front_m, head_of(lane)[None])
             stills.append(Still(camera.id, event.time_ns + (n - 3) * NANOSECONDS // 4, jpeg(picture)))
     with Album(kiosk.folder).pen() as pen:
         pen.event(event.event_id, stills, kiosk.clock())
@@ -246,9 +225,8 @@ def _house(kiosk: Kiosk) -> None:
     with Album(kiosk.folder).pen() as pen:
         pen.levels(Levels(RUN, now_ns, now_ns, grams, moved, first))
         for camera in store.cameras:
-            pen.tile(
-                Still(camera.id, now_ns, jpeg(tile(camera, painted(camera, kiosk.lane(1), 0.5), np.zeros((0, 3)))))
-            )
+            seen, heads = painted(store, camera, kiosk.lane(1), 0.8), head_of(kiosk.lane(1))[None]
+            pen.tile(Still(camera.id, now_ns, jpeg(tile(camera, seen, heads))))
     rows = {
         name: {"state": "running", "pid": 1, "restarts": int(name == "worker")}
         for name in ("api", "clerk", "courier", "worker")

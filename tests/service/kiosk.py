@@ -44,6 +44,7 @@ class Kiosk:
     lost: str = ""
     closed: str = ""
     link: str = ""
+    filming: bool = False  # whether cameras see what happens; painting takes its time
 
     @property
     def desk(self) -> Desk:
@@ -135,7 +136,7 @@ def _keep(kiosk: Kiosk, event: LedgerEvent, lane: Lane, gone: int) -> None:
     start_ns = event.time_ns - 8 * NANOSECONDS
     cameras = [camera for camera in kiosk.store.cameras if bool(camera.sees(lane.front_m))][:2]
     stills = []
-    for camera in cameras:
+    for camera in cameras if kiosk.filming else ():
         for n in range(6):
             picture = masked(camera, painted(kiosk.store, camera, lane, n / 5), lane.front_m, head_of(lane)[None])
             stills.append(Still(camera.id, event.time_ns + (n - 3) * NANOSECONDS // 4, jpeg(picture)))
@@ -161,6 +162,7 @@ def _morning(kiosk: Kiosk) -> None:
         )
     kiosk.clock.pass_s(-3.2 * 3600)
     for number in range(14):
+        kiosk.filming = number == 13
         visit = came(kiosk, f"{RUN}.visit-{number + 1}")
         for step in range(1 + number % 4):
             took(kiosk, visit, (5 * number + 3 * step) % len(kiosk.store.planogram), 1 + step % 2)

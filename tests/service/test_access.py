@@ -7,7 +7,7 @@ of docs/service.md when it says something else.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -156,7 +156,7 @@ def allowed(cell: Cell, way: str) -> bool:
 def routes(app: FastAPI) -> Iterator[APIRoute]:
     """All routes of an app, however deep its routers are."""
 
-    def walk(found: list[object]) -> Iterator[APIRoute]:
+    def walk(found: Sequence[object]) -> Iterator[APIRoute]:
         for route in found:
             if isinstance(route, APIRoute):
                 yield route

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from openaisle.service import labels, till
 from openaisle.service.tables import Run
@@ -63,7 +63,12 @@ class Shown:
     def open(self, context: BrowserContext, name: str) -> tuple[Page, list[str]]:
         """A page, and everything that the browser complains about."""
         page, said = context.new_page(), list[str]()
-        page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+
+        def note(message: ConsoleMessage) -> None:
+            if message.type in ("error", "warning"):
+                said.append(message.text)
+
+        page.on("console", note)
         page.on("pageerror", lambda error: said.append(str(error)))
         page.goto(self.address + self.path(name))
         page.wait_for_load_state("load")

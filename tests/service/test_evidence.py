@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from openaisle.messages import NANOSECONDS, VideoFrame
+from openaisle.predictor import Arrays
 from openaisle.service import evidence
 from openaisle.service.album import FILE, Album, Levels, Shot, Still, Trace
 from openaisle.service.desk import Desk, Rules
@@ -213,7 +214,7 @@ def test_heads_are_where_they_were_when_the_picture_was_taken(tmp_path: Path) ->
         (VideoFrame("a", NANOSECONDS + n * NANOSECONDS // 5, np.zeros((128, 160, 3), np.uint8)),) for n in range(5)
     )
     heads = [np.array([[1.0 + 0.2 * n, 1.5, 1.7]], dtype=np.float32) for n in range(5)]
-    window = tuple({"head": head, "number": np.zeros(1, dtype=np.int64)} for head in heads)
+    window: tuple[Arrays, ...] = tuple({"head": head, "number": np.zeros(1, dtype=np.int64)} for head in heads)
     tick = Tick(0, NANOSECONDS // 2, frames, np.zeros((2, 20), dtype=np.float32), ())
     witness.see(tick, State(gates=(), memory={}, window=window), ())
     assert [float(one[1][0, 0]) for one in witness._frames] == pytest.approx([1.0, 1.2, 1.4, 1.6, 1.8])

@@ -27,6 +27,7 @@ GatewayName = Annotated[str, typer.Option(help="fake, or stripe (key in STRIPE_A
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 Hold = Annotated[int, typer.Option(min=1, help="Amount held on a card at entry, in cents.")]
+EvidenceMb = Annotated[int, typer.Option(min=16, help="Room for stills and weights around events, in megabytes.")]
 AtOnce = Annotated[bool, typer.Option("--charge-at-once", help="Charge without waiting for reviews.")]
 
 
@@ -44,6 +45,7 @@ def serve(
     port: Port = 8080,
     hold_cents: Hold = 5000,
     charge_at_once: AtOnce = False,
+    evidence_mb: EvidenceMb = 500,
 ) -> None:
     """Run a live store: entries, live and final receipts, payments, webhooks, under one supervisor."""
     for package in NEEDS:
@@ -53,7 +55,7 @@ def serve(
     from openaisle.service.serve import Wish
     from openaisle.service.serve import serve as run
 
-    rules = Rules(hold_cents=hold_cents, hold_for_review=not charge_at_once)
+    rules = Rules(hold_cents=hold_cents, hold_for_review=not charge_at_once, evidence_mb=evidence_mb)
     run(
         Wish(data, store, source, scenario, seed, model, speed, database, gateway, host, port, rules),
         say,

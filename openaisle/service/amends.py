@@ -7,7 +7,7 @@ Nothing more can be taken: a visit is captured once, and what is missing stays m
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from openaisle.errors import RequestError
 from openaisle.receipts.document import gtin14
 from openaisle.receipts.events import LedgerEvent
-from openaisle.service import book, cashier, changes, idempotency, till
+from openaisle.service import book, cashier, changes, idempotency, labels, till
 from openaisle.service.database import locked_visit
 from openaisle.service.desk import Desk
 from openaisle.service.states import ChangeKind, DisputeKind, VisitState
@@ -59,36 +59,48 @@ class Dispute:
 def correct(desk: Desk, visit_id: str, correction: Correction, author: str, key: str) -> str:
     """Write a correction into the ledger, once per key; its event id. Raises RequestError 404, 409, 422."""
     now_ns = desk.clock()
-    known = {product.gtin for product in desk.store.products}
-    gtin = gtin14(correction.gtin)
-    if gtin not in known:
-        raise RequestError(422, f"the catalogue has no product {correction.gtin!r}", "give a GTIN of the catalogue")
+    correction = in_catalogue(desk, correction)
     with desk.database.write() as session:
-        visit = _with_receipt(session, visit_id)
-        asked = _first(session, f"correction:{visit_id}:{author}", key, asdict(correction), now_ns)
+        visit = with_receipt(session, visit_id)
+        asked = first(session, f"correction:{visit_id}:{author}", key, asdict(correction), now_ns)
         if asked.status:
             return asked.subject
-        entries = book.entries_of(session, visit_id)
-        if correction.supersedes and correction.supersedes not in {entry.event.event_id for entry in entries}:
-            what = f"{visit_id} has no entry {correction.supersedes!r}"
-            raise RequestError(422, what, "see `entries` of GET /v1/visits/{visit}")
-        last_ns = max([visit.entered_ns, *(entry.event.time_ns for entry in entries)])
-        event = LedgerEvent(
-            asked.subject, last_ns + 1, "correction", visit_id, gtin, correction.quantity, 1.0,
-            supersedes=correction.supersedes, reason=correction.reason,
-        )  # fmt: skip
-        till.record(session, event, author, now_ns)
-        _give_back(session, desk, visit, asked.subject, author, correction.reason)
+        enter(session, desk, visit, correction, author, asked.subject)
+        give_back(session, desk, visit, asked.subject, author, correction.reason)
+        if visit.state in SETTLED:  # before, the answer is the acceptance
+            labels.note(session, desk, visit, author, correction.reason)
         asked.status = 201
     return asked.subject
+
+
+def in_catalogue(desk: Desk, correction: Correction) -> Correction:
+    """The correction with its GTIN as the catalogue has it; raises RequestError 422."""
+    gtin = gtin14(correction.gtin)
+    if gtin not in {product.gtin for product in desk.store.products}:
+        raise RequestError(422, f"the catalogue has no product {correction.gtin!r}", "give a GTIN of the catalogue")
+    return replace(correction, gtin=gtin)
+
+
+def enter(session: Session, desk: Desk, visit: Visit, correction: Correction, author: str, event_id: str) -> None:
+    """A correction as an entry of the ledger, after all that is there; raises RequestError 422."""
+    entries = book.entries_of(session, visit.id)
+    if correction.supersedes and correction.supersedes not in {entry.event.event_id for entry in entries}:
+        what = f"{visit.id} has no entry {correction.supersedes!r}"
+        raise RequestError(422, what, "see `entries` of GET /v1/visits/{visit}")
+    last_ns = max([visit.entered_ns, *(entry.event.time_ns for entry in entries)])
+    event = LedgerEvent(
+        event_id, last_ns + 1, "correction", visit.id, correction.gtin, correction.quantity, 1.0,
+        supersedes=correction.supersedes, reason=correction.reason,
+    )  # fmt: skip
+    till.record(session, event, author, desk.clock())
 
 
 def refund(desk: Desk, visit_id: str, wish: Refund, author: str, key: str) -> str:
     """Ask for money back, once per key; the step's key. Raises RequestError 404, 409, 422."""
     now_ns = desk.clock()
     with desk.database.write() as session:
-        visit = _with_receipt(session, visit_id)
-        asked = _first(session, f"refund:{visit_id}:{author}", key, asdict(wish), now_ns)
+        visit = with_receipt(session, visit_id)
+        asked = first(session, f"refund:{visit_id}:{author}", key, asdict(wish), now_ns)
         if not asked.status:
             cashier.refund(session, visit, wish.amount_cents, asked.subject, author, wish.reason, now_ns)
             changes.tell(session, visit, ChangeKind.PAYMENT, now_ns)
@@ -100,8 +112,8 @@ def dispute(desk: Desk, visit_id: str, words: str, author: str, key: str) -> str
     """Open a dispute, once per key; its id. Raises RequestError 404, 409, 422."""
     now_ns = desk.clock()
     with desk.database.write() as session:
-        visit = _with_receipt(session, visit_id)
-        asked = _first(session, f"dispute:{visit_id}:{author}", key, {"words": words}, now_ns)
+        visit = with_receipt(session, visit_id)
+        asked = first(session, f"dispute:{visit_id}:{author}", key, {"words": words}, now_ns)
         if not asked.status:
             _note(session, visit, asked.subject, DisputeKind.OPENED, words, author, now_ns)
             asked.status = 201
@@ -113,7 +125,7 @@ def answer(desk: Desk, visit_id: str, dispute_id: str, accepted: bool, words: st
     now_ns = desk.clock()
     kind = DisputeKind.ACCEPTED if accepted else DisputeKind.REJECTED
     with desk.database.write() as session:
-        visit = _with_receipt(session, visit_id)
+        visit = with_receipt(session, visit_id)
         found = next((one for one in disputes_of(session, visit_id) if one.dispute == dispute_id), None)
         if found is None:
             raise RequestError(404, f"{visit_id} has no dispute {dispute_id!r}", "see `disputes` of the visit")
@@ -136,7 +148,16 @@ def disputes_of(session: Session, visit: str) -> list[Dispute]:
     return out
 
 
-def _with_receipt(session: Session, visit_id: str) -> Visit:
+def open_disputes(session: Session) -> list[Dispute]:
+    """Disputes that nobody has answered, oldest first."""
+    answered = select(DisputeEntry.dispute).where(DisputeEntry.kind != DisputeKind.OPENED)
+    query = select(DisputeEntry).where(DisputeEntry.kind == DisputeKind.OPENED, DisputeEntry.dispute.not_in(answered))
+    rows = session.scalars(query.order_by(DisputeEntry.id))
+    return [Dispute(row.dispute, row.visit, row.kind, row.words, "", row.at_ns, 0) for row in rows]
+
+
+def with_receipt(session: Session, visit_id: str) -> Visit:
+    """A visit, locked, that has a receipt; raises RequestError 404, 409."""
     visit = locked_visit(session, visit_id)
     if visit is None:
         raise RequestError(404, f"there is no visit {visit_id!r}", "see GET /v1/visits")
@@ -145,7 +166,7 @@ def _with_receipt(session: Session, visit_id: str) -> Visit:
     return visit
 
 
-def _first(session: Session, scope: str, key: str, words: dict[str, object], now_ns: int) -> IdempotentRequest:
+def first(session: Session, scope: str, key: str, words: dict[str, object], now_ns: int) -> IdempotentRequest:
     """The request under this key. Scope and key name what it makes, so that a repeated one names the same."""
     what = scope.partition(":")[0]
     subject = f"{what[0]}-{hashlib.sha256(f'{scope}:{key}'.encode()).hexdigest()[:20]}"
@@ -157,8 +178,8 @@ def hashed(scope: str) -> str:
     return scope if len(scope) <= 120 else f"{scope[:80]}:{hashlib.sha256(scope.encode()).hexdigest()[:32]}"
 
 
-def _give_back(session: Session, desk: Desk, visit: Visit, suffix: str, author: str, reason: str) -> None:
-    """What was captured beyond the current receipt."""
+def give_back(session: Session, desk: Desk, visit: Visit, suffix: str, author: str, reason: str) -> None:
+    """Give back what was captured beyond the current receipt of a visit that is settled."""
     account = cashier.account_of(session, visit.id)
     if visit.state not in SETTLED:
         return

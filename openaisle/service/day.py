@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from math import ceil
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
@@ -12,7 +16,10 @@ from sqlalchemy.orm import Session
 from openaisle.messages import NANOSECONDS
 from openaisle.service.desk import Desk
 from openaisle.service.states import ChangeKind, StepKind, StepState, VisitState
-from openaisle.service.tables import Change, FinalReceipt, MoneyStep, Visit
+from openaisle.service.tables import Change, FinalReceipt, LedgerRow, MoneyStep, Visit
+
+LIVE_S = 600.0  # a delay beyond this is none of a live store
+MOST_VISITS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +75,96 @@ def bounds_ns(day: date, time_zone: str) -> tuple[int, int]:
     zone = ZoneInfo(time_zone)
     first, last = (datetime.combine(one, time(), zone) for one in (day, day + timedelta(days=1)))
     return int(first.timestamp()) * NANOSECONDS, int(last.timestamp()) * NANOSECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """One hour of a day, in the store's time zone."""
+
+    hour: int
+    visits: int
+    takings_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long something took, in seconds; None without a case."""
+
+    count: int
+    p50_s: float | None
+    p95_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DayStory:
+    """A day hour by hour, and how fast receipts were."""
+
+    hours: tuple[Hour, ...]
+    lines: Waits  # from a take to its line in the ledger; live only
+    finals: Waits  # from leaving to the final receipt, without those that waited for a person
+    reviews: Waits  # from leaving to a person's answer
+
+
+def day_story(session: Session, desk: Desk, day: date) -> DayStory:
+    """Everything that the page of a day shows beyond its figures."""
+    zone = ZoneInfo(desk.store.spec.time_zone)
+    begin, end = bounds_ns(day, desk.store.spec.time_zone)
+
+    def hour_of(at_ns: int) -> int:
+        return datetime.fromtimestamp(at_ns / NANOSECONDS, zone).hour
+
+    entered = select(Change.at_ns).where(Change.kind == ChangeKind.ENTERED, Change.at_ns >= begin, Change.at_ns < end)
+    issued = select(FinalReceipt.at_ns, FinalReceipt.total_cents)
+    visits, takings = Counter[int](), Counter[int]()
+    for at_ns in session.scalars(entered):
+        visits[hour_of(at_ns)] += 1
+    for at_ns, cents in session.execute(issued.where(FinalReceipt.at_ns >= begin, FinalReceipt.at_ns < end)):
+        takings[hour_of(at_ns)] += cents
+    hours = tuple(Hour(hour, visits[hour], takings[hour]) for hour in range(24))
+    finals, reviewed = _after_leaving(session, begin, end)
+    return DayStory(hours, waits(_line_delays(session, begin, end)), waits(finals), waits(reviewed))
+
+
+def waits(seconds: Sequence[float]) -> Waits:
+    """Median and 95th percentile (nearest rank)."""
+    ordered = sorted(seconds)
+
+    def rank(share: float) -> float | None:
+        return ordered[min(len(ordered) - 1, max(0, ceil(share * len(ordered)) - 1))] if ordered else None
+
+    return Waits(len(ordered), rank(0.5), rank(0.95))
+
+
+def visits_of(session: Session, desk: Desk, day: date) -> Sequence[Visit]:
+    """Visits that were opened on a day, latest first."""
+    begin, end = bounds_ns(day, desk.store.spec.time_zone)
+    query = select(Visit).where(Visit.at_ns >= begin, Visit.at_ns < end, Visit.state != VisitState.MERGED)
+    return session.scalars(query.order_by(Visit.at_ns.desc(), Visit.id).limit(MOST_VISITS)).all()
+
+
+def _line_delays(session: Session, begin: int, end: int) -> list[float]:
+    """Of the pipeline's events; a stream of another time (a recording, a catch-up) tells nothing."""
+    query = select(LedgerRow.at_ns, LedgerRow.body).where(
+        LedgerRow.at_ns >= begin, LedgerRow.at_ns < end, LedgerRow.author.startswith("run "), LedgerRow.supersedes == ""
+    )
+    delays = [(at_ns - json.loads(body)["time_ns"]) / NANOSECONDS for at_ns, body in session.execute(query)]
+    return [delay for delay in delays if 0.0 <= delay < LIVE_S]
+
+
+def _after_leaving(session: Session, begin: int, end: int) -> tuple[list[float], list[float]]:
+    kinds = (ChangeKind.LEFT, ChangeKind.REVIEW, ChangeKind.FINAL)
+    query = select(Change).where(Change.kind.in_(kinds), Change.at_ns >= begin, Change.at_ns < end).order_by(Change.id)
+    left: dict[str, int] = {}
+    held: set[str] = set()
+    finals, reviewed = [], []
+    for change in session.scalars(query):
+        since = left.get(change.visit)
+        if change.kind == ChangeKind.LEFT:
+            left[change.visit] = change.at_ns
+        elif since is not None and change.kind == ChangeKind.REVIEW:
+            if change.visit in held:
+                reviewed.append((change.at_ns - since) / NANOSECONDS)
+            held.add(change.visit)
+        elif since is not None and change.visit not in held:
+            finals.append((change.at_ns - since) / NANOSECONDS)
+    return finals, reviewed

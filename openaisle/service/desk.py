@@ -30,6 +30,7 @@ class Rules:
     awaiting_limit_s: float = 120.0  # an entry whose caller never came back for the answer
     requests_per_s: float = 20.0  # of one caller, on average
     request_burst: int = 60
+    evidence_mb: int = 500  # weights and stills around events (album.py)
 
 
 @dataclass(frozen=True)

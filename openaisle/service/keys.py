@@ -75,9 +75,14 @@ def list_keys(session: Session) -> list[KeyCard]:
     return [KeyCard(row.id, row.name, Role(row.role), row.at_ns, bool(row.revoked_ns)) for row in rows]
 
 
+def key_of(session: Session, secret: str) -> ApiKey | None:
+    """A key that is known and not revoked."""
+    return session.scalars(select(ApiKey).where(ApiKey.digest == _digest(secret), ApiKey.revoked_ns == 0)).first()
+
+
 def caller_of(session: Session, secret: str) -> Caller | None:
-    """Who holds a key that is known and not revoked."""
-    row = session.scalars(select(ApiKey).where(ApiKey.digest == _digest(secret), ApiKey.revoked_ns == 0)).first()
+    """Who holds a key."""
+    row = key_of(session, secret)
     return None if row is None else Caller(row.name, Role(row.role))
 
 

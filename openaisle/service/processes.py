@@ -70,7 +70,7 @@ def run_worker(serve: Serve, go_on: GoOn) -> None:
     assert serve.job is not None, "the table starts it with a job only"
     desk, predictor = open_desk(serve), load_predictor(serve.job.model)
     beating = _beating(beat_of(serve.path, "worker"), go_on)
-    while work(desk, serve.job, predictor, beating):
+    while work(desk, serve.job, predictor, beating, serve.path):
         if not serve.job.source.startswith((SIM + ":", LIVE + ":")):
             break
 

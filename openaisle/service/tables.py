@@ -1,16 +1,27 @@
 """Tables: what the database holds, as SQLAlchemy models; the migrations make them (migrations/versions).
 
-Append-only by trigger: ledger, receipts, changes, disputes. Amounts are integer minor units, times integer nanoseconds:
-`time_ns` in the store (stream time, which a replay repeats), `at_ns` on the wall when the row was written.
+Append-only by trigger: APPEND_ONLY. Amounts are integer minor units, times integer nanoseconds: `time_ns` in the store
+(stream time, which a replay repeats), `at_ns` on the wall when the row was written.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Big = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by themselves in an INTEGER key only
-APPEND_ONLY = ("ledger", "receipts", "changes", "disputes")
+APPEND_ONLY = ("ledger", "receipts", "changes", "disputes", "reviews", "stock_counts")
 
 
 class Base(DeclarativeBase):
@@ -228,3 +239,42 @@ class Secret(Base):
     __tablename__ = "secrets"
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     value: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class SignIn(Base):
+    """A browser that somebody signed in with; its cookie holds a word of which only a hash is kept, never the key."""
+
+    __tablename__ = "sign_ins"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))
+    until_ns: Mapped[int] = mapped_column(Big)
+    at_ns: Mapped[int] = mapped_column(Big)
+
+
+class Review(Base):
+    """What a person answered about a receipt, as a label for training: before, after, and what the model had said."""
+
+    __tablename__ = "reviews"
+    id: Mapped[int] = mapped_column(Big, primary_key=True, autoincrement=True)
+    visit: Mapped[str] = mapped_column(ForeignKey("visits.id"), index=True)
+    verdict: Mapped[str] = mapped_column(String(10))
+    body: Mapped[str] = mapped_column(Text)  # reviews.Label as JSON
+    author: Mapped[str] = mapped_column(String(120))
+    at_ns: Mapped[int] = mapped_column(Big)
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+
+class StockCount(Base):
+    """Somebody counted a lane; stock since then is this, less what the ledger or the scale says has gone."""
+
+    __tablename__ = "stock_counts"
+    id: Mapped[int] = mapped_column(Big, primary_key=True, autoincrement=True)
+    lane: Mapped[str] = mapped_column(String(130), index=True)
+    gtin: Mapped[str] = mapped_column(String(14))
+    units: Mapped[int] = mapped_column(Integer)
+    run: Mapped[str] = mapped_column(String(40), default="")
+    through_seq: Mapped[int] = mapped_column(Big)  # last ledger entry that it knows
+    grams: Mapped[float | None] = mapped_column(Float)  # of its scale at that time; none = nobody knows
+    author: Mapped[str] = mapped_column(String(120))
+    at_ns: Mapped[int] = mapped_column(Big)
+    __table_args__ = ({"sqlite_autoincrement": True},)

@@ -6,7 +6,6 @@ same ids, which the ledger knows already; nothing is written twice and nothing i
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,15 +16,18 @@ from sqlalchemy.orm import Session
 
 from openaisle.messages import NANOSECONDS
 from openaisle.pipeline import set_up, step
-from openaisle.predictor import Predictor, floats
+from openaisle.predictor import Predictor
 from openaisle.receipts.events import LedgerEvent
 from openaisle.recording.journal import forget
 from openaisle.service import book, till, visits
+from openaisle.service.album import Album
 from openaisle.service.database import locked_visit
 from openaisle.service.desk import Desk
 from openaisle.service.source import LIVE, SILENCE_NS, SIM, Pace, Passages, messages_of
 from openaisle.service.states import HowLeft, Origin, VisitState
 from openaisle.service.tables import Passage, Run, Visit
+from openaisle.service.tracks import PEOPLE, Trails
+from openaisle.service.witness import Witness
 from openaisle.state import State
 from openaisle.tokens.tick import Tick, Ticker
 
@@ -49,6 +51,7 @@ class Known:
     """What this worker has told the database, so that a tick without news writes one row."""
 
     api: set[str]  # names of visits that the API opened; they are the same in the stream
+    trails: Trails
     open: dict[str, bool] = field(default_factory=dict)  # visit → guessed
     over: set[str] = field(default_factory=set)
     entries: int = 0  # of the pipeline's ledger
@@ -89,12 +92,15 @@ def is_live(job: Job) -> bool:
     return job.source.startswith(LIVE + ":")
 
 
-def work(desk: Desk, job: Job, predictor: Predictor, go_on: Callable[[], bool] = lambda: True) -> bool:
-    """One run to its end; False when it was told to stop before."""
+def work(
+    desk: Desk, job: Job, predictor: Predictor, go_on: Callable[[], bool] = lambda: True, folder: Path | None = None
+) -> bool:
+    """One run to its end; False when it was told to stop before. Evidence is kept in `folder`, if there is one."""
     run = take_up(desk, job)
+    witness = Witness(Album(folder), desk.store, run.id, desk.rules.evidence_mb * 1024 * 1024)
     passages = Passages(desk, run.id, run.time_ns)
     pace = Pace(job.speed, run.time_ns, go_on)
-    known = Known(passages.names)
+    known = Known(passages.names, Trails(desk.store))
     setup, state = set_up(desk.store, predictor)
     quiet = Quiet()
     for tick in _ticks(desk, pace, passages, run):
@@ -102,10 +108,12 @@ def work(desk: Desk, job: Job, predictor: Predictor, go_on: Callable[[], bool] =
             break
         state, _ = step(state, tick, predictor, setup)
         with desk.database.write() as session:
-            tell(session, desk, run, known, state, tick)
+            told = tell(session, desk, run, known, state, tick)
             _leave_by_name(session, desk, passages, tick)
-            if is_live(job) and quiet.lasts(state, tick) and _cut(session, desk, job, run):
-                break
+            cut = is_live(job) and quiet.lasts(state, tick) and _cut(session, desk, job, run)
+        witness.see(tick, state, told)
+        if cut:
+            break
     if not go_on():
         return False
     with desk.database.write() as session:
@@ -152,8 +160,8 @@ def _ticks(desk: Desk, pace: Pace, passages: Passages, run: Run) -> Iterator[Tic
     return Ticker(desk.store).ticks(passages.join(pace.keep(messages_of(run, desk.store, pace.go_on))))
 
 
-def tell(session: Session, desk: Desk, run: Run, known: Known, state: State, tick: Tick) -> None:
-    """What a tick brought: who came, what was taken, who left."""
+def tell(session: Session, desk: Desk, run: Run, known: Known, state: State, tick: Tick) -> list[LedgerEvent]:
+    """What a tick brought: who came, what was taken, who left; the ledger's entries of it, known ones included."""
     names = _names(run, known, state)
     events = [translated(event, run.id, names) for event in state.ledger.events[known.entries :]]
     _open_visits(session, desk, run, known, state, names)
@@ -170,9 +178,10 @@ def tell(session: Session, desk: Desk, run: Run, known: Known, state: State, tic
     _close_visits(session, desk, run, known, state, names)
     row = session.get(Run, run.id)
     assert row is not None, "runs are kept"
-    row.beat_ns, row.tracks = desk.clock(), _tracks(state, names)
+    row.beat_ns, row.tracks = desk.clock(), PEOPLE.dump_json(known.trails.people(state, names)).decode()
     if tick.sensed_ns > row.time_ns:
         row.time_ns, row.ticks = tick.sensed_ns, tick.index + 1
+    return events
 
 
 def translated(event: LedgerEvent, run: str, names: Mapping[str, str]) -> LedgerEvent:
@@ -254,15 +263,6 @@ def end_all(desk: Desk) -> None:
     with desk.database.write() as session:
         for run in session.scalars(select(Run).where(~Run.ended)).all():
             end(session, desk, run)
-
-
-def _tracks(state: State, names: Mapping[str, str]) -> str:
-    floor = floats(state.memory["floor"]).tolist()
-    rows = [
-        {"visit": names[shopper.visit], "x_m": round(x, 2), "y_m": round(y, 2)}
-        for shopper, (x, y) in zip(state.shoppers, floor, strict=True)
-    ]
-    return json.dumps(rows)
 
 
 def _runs_of(session: Session, source: str) -> int:

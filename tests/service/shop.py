@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from fastapi import FastAPI
@@ -58,9 +59,9 @@ class LiveShop:
             pass
 
 
-def open_shop(desk: Desk, gateway: FakeGateway) -> LiveShop:
+def open_shop(desk: Desk, gateway: FakeGateway, folder: Path | None = None) -> LiveShop:
     """A live store with a key of every role."""
-    app = create_app(desk, gateway)
+    app = create_app(desk, gateway, folder)
     with desk.database.write() as session:
         roles = (Role.OPERATOR, Role.REVIEWER, Role.GATE)
         secrets = {role.value: keys.create_key(session, f"the {role}", role, desk.clock()) for role in roles}

@@ -18,8 +18,8 @@ from openaisle.receipts.ledger import Ledger, fold
 from openaisle.service import book, changes, till
 from openaisle.service.database import Database, is_ready, open_database, upgrade
 from openaisle.service.desk import Desk
-from openaisle.service.tables import APPEND_ONLY
-from tests.receipts.shops import events, take
+from openaisle.service.tables import APPEND_ONLY, StockCount
+from tests.receipts.shops import TEA, events, take
 from tests.service import desks
 
 
@@ -105,6 +105,10 @@ def test_books_refuse_to_be_rewritten(desk: Desk, table: str, words: str) -> Non
     desks.go(desk, "v1")
     settle(desk, "v1")
     amends.dispute(desk, "v1", "I took nothing", "v1", "key-12345")
+    amends.correct(desk, "v1", amends.Correction(TEA, -1, "took nothing"), "somebody", "key-12345")  # and its label
+    with desk.database.write() as session:
+        counted = StockCount(lane="f.s.l", gtin=TEA, units=3, through_seq=0, grams=None, author="somebody", at_ns=2)
+        session.add(counted)
     with pytest.raises(DBAPIError, match="append-only"), desk.database.write() as session:
         session.execute(text(words.format(table)))
 

@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from openaisle import __version__
 from openaisle.service import keys
-from openaisle.service.api import gates, house, live, pages, problems, receipts
+from openaisle.service.album import Album
+from openaisle.service.api import gates, house, live, problems, receipts
 from openaisle.service.api.access import Context
 from openaisle.service.board import Board
 from openaisle.service.desk import Desk
@@ -19,8 +20,9 @@ from openaisle.service.feed import Feed
 from openaisle.service.gateway import Gateway
 from openaisle.service.limits import Limiter
 from openaisle.service.metrics import Requests, StoreCollector
+from openaisle.service.web import doors, house_pages, live_pages, shopper_pages, visit_pages
 
-LARGEST_BODY = 64 * 1024  # bytes; the largest request is a dispute of 2,000 characters
+LARGEST_BODY = 64 * 1024  # bytes; the largest request is the form of a large basket
 HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
     "x-content-type-options": "nosniff",
@@ -43,14 +45,16 @@ def create_app(
     limiter = Limiter(desk.rules.requests_per_s, desk.rules.request_burst)
     app.state.context = Context(desk, gateway, keys.link_secret(desk), limiter)
     app.state.folder = folder
-    app.state.board = Board(desk)
+    app.state.album = Album(folder)
+    app.state.board = Board(desk, app.state.album)
+    app.state.pictures = doors.Pictures(desk.store)
     app.state.feed = Feed(desk, beat)
     registry = CollectorRegistry()
     app.state.registry = registry
     registry.register(StoreCollector(desk))
     problems.install(app)
-    for router in (gates.router, receipts.router, live.router, house.router, pages.router):
-        app.include_router(router)
+    for part in (gates, receipts, live, house, doors, live_pages, visit_pages, house_pages, shopper_pages):
+        app.include_router(part.router)
     app.middleware("http")(_guard)
     app.middleware("http")(Requests(registry))
     return app

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from openaisle.errors import RequestError
 from openaisle.receipts.document import ReceiptRecord, receipt_record
 from openaisle.receipts.render import json_ld, receipts_html
-from openaisle.service import amends, prices, till, visits
+from openaisle.service import amends, labels, prices, reviews, till
 from openaisle.service.amends import Correction, Refund
 from openaisle.service.api.access import AsOperator, AsReader, AsReviewer, Here
 from openaisle.service.api.forms import (
@@ -66,6 +66,20 @@ def list_visits(
     return VisitPage(visits=[visit_line(visit) for visit in found[:limit]], next=more)
 
 
+@router.get("/v1/labels", responses={200: {"content": {"application/x-ndjson": {}}}})
+def read_labels(
+    here: Here,
+    caller: AsReviewer,
+    after: Annotated[int, Query(ge=0, le=2**62, description="`id` of the last one that is known")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+) -> Response:
+    """What reviewers answered, as JSON lines for training: {"id", …`Label`}, oldest first."""
+    with here.desk.database.read() as session:
+        rows = labels.labels_after(session, after, limit)
+    lines = "".join(f'{{"id":{row.id},{row.body[1:]}\n' for row in rows)
+    return Response(lines, media_type="application/x-ndjson")
+
+
 @router.get("/v1/visits/{visit}")
 def read_visit(visit: str, here: Here, caller: AsReader) -> VisitAnswer:
     """A visit with all that is known of it."""
@@ -116,9 +130,7 @@ def correct(visit: str, form: CorrectionForm, here: Here, caller: AsReviewer, ke
 @router.post("/v1/visits/{visit}/acceptance", status_code=204)
 def accept(visit: str, here: Here, caller: AsReviewer) -> None:
     """A person has looked at a held receipt: it becomes final as it stands."""
-    with here.desk.database.write() as session:
-        _visit(session, visit)
-        visits.accept(session, here.desk, visit, caller.name)
+    reviews.accept(here.desk, visit, caller.name)
 
 
 @router.post("/v1/visits/{visit}/refunds", status_code=201)

@@ -1,0 +1,173 @@
+"""Health: whether everything runs that should: processes, pipeline, disk, sensors; each with a word for how it is.
+
+Sensors tell of themselves in DATA/sensors.json, which whoever reads them writes whole or not at all:
+{"sensors": [{"id", "kind": "camera" | "scale" | "gate", "state": "online" | "late" | "offline", "last_ns", "words"}]}
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from openaisle.messages import NANOSECONDS
+from openaisle.service import beats, visits
+from openaisle.service.album import Album
+from openaisle.service.beats import OLD_S, STATUS
+from openaisle.service.desk import Desk
+from openaisle.service.states import StepState
+from openaisle.service.tables import Letter, MoneyStep, Run
+
+SENSORS = "sensors.json"
+LATE_S, LOST_S = 3.0, 15.0  # since the pipeline's last tick
+DAY_S = 24 * 3600.0
+FULL_SHARE = 0.1  # of the disk still free: say so
+
+
+class How(StrEnum):
+    """How something is."""
+
+    WELL = "well"
+    POOR = "poor"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessHealth:
+    """A process of the table."""
+
+    name: str
+    state: str
+    restarts: int
+    beat_s: float | None  # since its last beat
+    how: How
+
+
+@dataclass(frozen=True, slots=True)
+class SensorHealth:
+    """A camera, scale or gate."""
+
+    id: str
+    kind: str
+    state: str
+    last_ns: int = 0
+    words: str = ""
+
+    @property
+    def how(self) -> How:
+        """In one word."""
+        return {"online": How.WELL, "late": How.POOR}.get(self.state, How.BAD)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineHealth:
+    """The run."""
+
+    run: str
+    source: str
+    model: str
+    ticks: int
+    ended: bool
+    beat_s: float  # since its last tick
+    lag_s: float | None  # of what it has seen behind the clock; None for a stream of another day
+    how: How
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Everything."""
+
+    processes: tuple[ProcessHealth, ...]
+    pipeline: PipelineHealth | None
+    sensors: tuple[SensorHealth, ...] | None  # None: nobody tells
+    database: str
+    database_bytes: int | None
+    album_bytes: int
+    disk_free: int
+    disk_total: int
+    disk: How
+    money_pending: int
+    letters_waiting: int
+    letters_given_up: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sensors:
+    sensors: tuple[SensorHealth, ...]
+
+
+_SENSORS = TypeAdapter(_Sensors)
+
+
+def health(session: Session, desk: Desk, folder: Path | None, album: Album) -> Health:
+    """How everything is now."""
+    disk = shutil.disk_usage(folder if folder is not None and folder.is_dir() else Path.cwd())
+    waiting = (Letter.delivered_ns == 0, Letter.given_up_ns == 0)
+
+    def count(query: object) -> int:
+        return int(session.scalar(query) or 0)  # type: ignore[call-overload]  # any select of a count
+
+    letters = select(func.count()).select_from(Letter)
+    return Health(
+        processes=_processes(folder),
+        pipeline=_pipeline(session, desk),
+        sensors=_sensors(folder),
+        database=desk.database.engine.dialect.name,
+        database_bytes=_database_bytes(desk),
+        album_bytes=album.size_bytes(),
+        disk_free=disk.free, disk_total=disk.total, disk=How.WELL if disk.free > FULL_SHARE * disk.total else How.BAD,
+        money_pending=count(select(func.count()).select_from(MoneyStep).where(MoneyStep.state == StepState.PENDING)),
+        letters_waiting=count(letters.where(*waiting)),
+        letters_given_up=count(letters.where(Letter.given_up_ns > 0)),
+    )  # fmt: skip
+
+
+def _processes(folder: Path | None) -> tuple[ProcessHealth, ...]:
+    if folder is None:
+        return ()
+    try:
+        table: dict[str, dict[str, str | int]] = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ()
+    ages = beats.ages_s(folder)
+    out = []
+    for name, row in sorted(table.items()):
+        state, age = str(row["state"]), ages.get(name)
+        runs = state == "running" and age is not None and age <= OLD_S
+        how = How.WELL if runs or state == "ended" else (How.POOR if state in ("running", "waiting") else How.BAD)
+        out.append(ProcessHealth(name, state, int(row["restarts"]), age, how))
+    return tuple(out)
+
+
+def _pipeline(session: Session, desk: Desk) -> PipelineHealth | None:
+    run = visits.unfinished_run(session) or session.scalars(select(Run).order_by(Run.at_ns.desc())).first()
+    if run is None:
+        return None
+    age_s = max(0.0, (desk.clock() - run.beat_ns) / NANOSECONDS)
+    how = How.WELL if run.ended or age_s <= LATE_S else (How.POOR if age_s <= LOST_S else How.BAD)
+    lag_s = (desk.clock() - run.time_ns) / NANOSECONDS
+    live = run.time_ns > 0 and abs(lag_s) < DAY_S
+    return PipelineHealth(run.id, run.source, run.model, run.ticks, run.ended, age_s, lag_s if live else None, how)
+
+
+def _sensors(folder: Path | None) -> tuple[SensorHealth, ...] | None:
+    if folder is None:
+        return None
+    try:
+        return _SENSORS.validate_json((folder / SENSORS).read_bytes()).sensors
+    except (OSError, ValidationError):
+        return None
+
+
+def _database_bytes(desk: Desk) -> int | None:
+    name = desk.database.engine.url.database
+    try:
+        return Path(name).stat().st_size if desk.database.sqlite and name else None
+    except OSError:
+        return None

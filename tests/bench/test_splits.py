@@ -8,6 +8,7 @@ chance and may meet by chance; no model reads either.
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -123,15 +124,19 @@ def test_no_two_layouts_are_the_same(
 
 
 def outline(store: Store, *, mirrored: bool = False) -> object:
-    """Room and furniture to five centimetres, whatever is called how; left and right exchanged if wanted."""
+    """Room and furniture to five centimetres, whatever stands on it; left and right exchanged if wanted."""
     width = max(x for x, _ in store.spec.floor_m)
 
     def rough(x: float, y: float) -> tuple[int, int]:
         return round((width - x if mirrored else x) * 20), round(y * 20)
 
-    room = frozenset(rough(*corner) for corner in store.spec.floor_m)
-    middles = [store.lanes[i].centre_m for i in range(len(store.lanes))]
-    return room, frozenset(rough(float(m[0]), float(m[1])) for m in middles)
+    furniture = []
+    for fixture in store.spec.fixtures:
+        along = math.radians(fixture.yaw_deg)
+        half = fixture.width_m / 2
+        middle = rough(fixture.x_m + half * math.cos(along), fixture.y_m + half * math.sin(along))
+        furniture.append((fixture.kind, middle, round(fixture.width_m * 20), round(fixture.depth_m * 20)))
+    return frozenset(rough(*corner) for corner in store.spec.floor_m), frozenset(furniture)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.py")), ids=lambda path: path.stem)

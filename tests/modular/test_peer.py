@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from openaisle.edge.runtime import load_predictor
 from openaisle.messages import NANOSECONDS
@@ -82,6 +81,5 @@ def test_without_scales_nothing_is_written() -> None:
     assert basket(last.receipts["ann"]) == {}
 
 
-@pytest.mark.slow
 def test_it_is_there_by_name() -> None:
     assert load_predictor("modular").name == "modular"

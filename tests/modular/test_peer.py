@@ -59,6 +59,16 @@ def test_what_leaves_without_a_name_is_not_charged_but_asks_for_a_person() -> No
     assert not sure.receipts["ann"].needs_review
 
 
+def test_what_a_batch_weighs_is_learnt_on_the_way() -> None:
+    predictor = peer()
+    setup, state = set_up(STORE, predictor)
+    for tick in Ticker(STORE).ticks(shopping([(5.0, 0, -340.0), (9.0, 0, -340.0)], ANN, 14.0)):
+        state, _ = step(state, tick, predictor, setup)
+    assert isinstance(state.peer, Memory)
+    mass, _ = state.peer.learnt.mass(STORE.product_index[STORE.products[0].gtin])
+    assert 334 < mass < 341
+
+
 def test_the_step_is_pure() -> None:
     """The same tick from the same state gives the same, however often and with whatever predictor's life before."""
     setup, state = set_up(STORE, peer())

@@ -9,7 +9,7 @@ from openaisle.messages import NANOSECONDS
 from openaisle.modular.peer import Memory, ModularPredictor
 from openaisle.pipeline import run, set_up, step
 from openaisle.receipts.pricing import Receipt
-from openaisle.state import StepResult
+from openaisle.state import ReceiptUpdate, StepResult
 from openaisle.tokens.tick import Ticker
 from tests.pipeline.scripted import START, Scripted, shopping
 from tests.tokens.corner import BEANS, COLA, corner_store
@@ -41,6 +41,7 @@ def test_takes_and_returns_become_a_receipt() -> None:
 def test_an_event_keeps_its_own_time() -> None:
     updates = [u.update for result in results([(5.3, 0, -330.0)], ANN) for u in result.updates]
     assert len(updates) == 1
+    assert updates[0].event_time_ns is not None
     assert abs(updates[0].event_time_ns - START - 5.3 * NANOSECONDS) < 0.15 * NANOSECONDS
     assert (updates[0].time_ns - START) / NANOSECONDS < 5.3 + 3.5
 
@@ -74,7 +75,7 @@ def test_the_step_is_pure() -> None:
     setup, state = set_up(STORE, peer())
     ticks = list(Ticker(STORE).ticks(shopping([(5.0, 0, -330.0)], ANN, 14.0)))
     used = peer()
-    told = []
+    told: list[ReceiptUpdate] = []
     for tick in ticks:
         again, _ = step(state, tick, peer(), setup)
         before = state

@@ -80,6 +80,8 @@ def load_predictor(name_or_path: str, threads: int = 1) -> Predictor:
     kind, _, folder = name_or_path.partition(":")
     if kind in ("rule", "modular"):
         eyes = OnnxPredictor(Path(folder) if folder else WEIGHTS / "small", threads)
-        return RulePredictor(eyes) if kind == "rule" else ModularPredictor(eyes)
+        if kind == "rule":
+            return RulePredictor(eyes)
+        return ModularPredictor(eyes)
     folder_path = WEIGHTS / name_or_path if (WEIGHTS / name_or_path).is_dir() else Path(name_or_path)
     return OnnxPredictor(folder_path, threads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,6 +106,3 @@ def at_once(samples: Sequence[int]) -> list[list[int]]:
 def visits_allowed(visits: Sequence[str], owners: tuple[str, ...]) -> list[bool]:
     """Which people may have done a move."""
     return [not owners or visit in owners for visit in visits]
-
-
-Chances = Mapping[str, float]

@@ -122,7 +122,7 @@ def quiet_noise(rows: Float32) -> Float32:
     """A sample's deviation [C] where half seconds are quietest."""
     parts = rows[:, -(rows.shape[1] // 10) * 10 :].reshape(len(rows), -1, 10)
     spread = np.sort(parts.std(-1), axis=1)
-    return np.maximum(spread[:, spread.shape[1] // 4], LEAST_NOISE_G).astype(np.float32)
+    return np.asarray(np.maximum(spread[:, spread.shape[1] // 4], LEAST_NOISE_G), dtype=np.float32)
 
 
 def over(now: Watch, scales: tuple[int, ...], busy: bool) -> Interaction | None:

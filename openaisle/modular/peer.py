@@ -1,4 +1,4 @@
-"""The previous generation as a predictor: it follows, weighs, identifies, counts and associates, without a transformer.
+"""The previous generation as a predictor: it weighs, splits, identifies, counts and associates on borrowed tracks.
 
 What it remembers from tick to tick lies in the state (`State.peer`), so that the pipeline's step stays pure.
 """
@@ -45,11 +45,10 @@ class Memory:
     learnt: Learnt
     watch: Watch = field(default_factory=Watch)
     slots: tuple[Slot, ...] = ()
-    visits: Mapping[int, str] = field(default_factory=dict)  # by shopper number, of everybody who is in the slots
 
 
 class ModularPredictor(Borrowed):
-    """Discrete components in a row; the eyes may be its own (modular/eyes.py) or another predictor's."""
+    """Discrete components in a row; bodies and hands are seen and followed by another predictor's eyes."""
 
     def __init__(self, eyes: Predictor, name: str = "modular") -> None:
         super().__init__(eyes, name)
@@ -66,11 +65,11 @@ class ModularPredictor(Borrowed):
 def decide(state: State, tick: Tick, setup: Setup) -> tuple[list[WrittenEvent], list[LedgerEvent], State]:
     """The events that a tick brings to an end, what went without a name, and the state that remembers them."""
     memory = state.peer if isinstance(state.peer, Memory) else Memory(Learnt(tuple(setup.table.unit_grams.tolist())))
-    memory = replace(memory, slots=(*memory.slots, *slots_of(state))[-KEPT_SLOTS:], visits=visits_of(memory, state))
+    memory = replace(memory, slots=(*memory.slots, *slots_of(state))[-KEPT_SLOTS:])
     memory = replace(memory, learnt=replace(memory.learnt, lying={k: n for k, (n, _) in state.lying.items()}))
     seen, over = watch(memory.watch, tick.grams if setup.scales else tick.grams[:0], state.grams, setup.goods)
     memory = replace(memory, watch=seen)
-    if not state.shoppers:
+    if not state.shoppers or not over:
         return [], [], replace(state, peer=memory)
     scene, hands = scene_of(state, memory, setup), hands_of(state, memory)
     written: list[WrittenEvent] = []
@@ -92,11 +91,6 @@ def slots_of(state: State) -> list[Slot]:
         numbers = rows["number"].tolist()
         out.append(Slot({n: (floats(rows["hands"])[i], spread[i]) for i, n in enumerate(numbers)}))
     return [Slot({})] * (FRAME_HZ - len(out)) + out
-
-
-def visits_of(memory: Memory, state: State) -> Mapping[int, str]:
-    """Whose body each number is."""
-    return {**memory.visits, **{shopper.number: shopper.visit for shopper in state.shoppers}}
 
 
 def scene_of(state: State, memory: Memory, setup: Setup) -> Scene:

@@ -102,7 +102,7 @@ def between(found: Interaction, span: tuple[int, int], scene: Scene, hands: Hand
     """What explains the change between two rests, and who did it."""
     first, last = span
     change = (found.rests[last].grams - found.rests[first].grams).astype(np.float64)
-    law = Law(found.scales, change, found.noise, scene)
+    law = Law(found.scales, change, found.noise.astype(np.float64), scene)
     instant = {scale: instant_of(found, span, i) for i, scale in enumerate(found.scales)}
     seen: dict[int, Float] = {}
     options: dict[int, list[Move]] = {}

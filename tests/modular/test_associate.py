@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from openaisle.modular.associate import Hands, assign, at_once, chances, cost_of_anybody, distance
 from openaisle.tokens.journey import lane_table
@@ -14,13 +15,13 @@ TABLE = lane_table(corner_store())
 SLOTS = 20
 
 
-def in_lane(lane: int, off_m: float = 0.0) -> np.ndarray:
+def in_lane(lane: int, off_m: float = 0.0) -> NDArray[np.float64]:
     """A point in the middle of a lane, or so far before its opening."""
     inside = np.array([TABLE.size_m[lane, 0] / 2, 0.1 - (off_m + 0.1 if off_m else 0.0), 0.1])
     return np.asarray(TABLE.rotation[lane].T @ (inside - TABLE.translation[lane]))
 
 
-def hands(*places: np.ndarray, sd: float = 0.05) -> Hands:
+def hands(*places: NDArray[np.float64], sd: float = 0.05) -> Hands:
     """People who hold both hands at one place all the time."""
     at = np.tile(np.array(places).reshape(1, -1, 1, 3), (SLOTS, 1, 2, 1))
     names = tuple(f"v{i}" for i in range(len(places)))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from openaisle.edge.runtime import load_predictor
 from openaisle.messages import NANOSECONDS
 from openaisle.modular.peer import Memory, ModularPredictor
 from openaisle.pipeline import run, set_up, step
 from openaisle.receipts.pricing import Receipt
-from openaisle.state import StepResult
+from openaisle.state import ReceiptUpdate, StepResult
 from openaisle.tokens.tick import Ticker
 from tests.pipeline.scripted import START, Scripted, shopping
 from tests.tokens.corner import BEANS, COLA, corner_store
@@ -42,6 +41,7 @@ def test_takes_and_returns_become_a_receipt() -> None:
 def test_an_event_keeps_its_own_time() -> None:
     updates = [u.update for result in results([(5.3, 0, -330.0)], ANN) for u in result.updates]
     assert len(updates) == 1
+    assert updates[0].event_time_ns is not None
     assert abs(updates[0].event_time_ns - START - 5.3 * NANOSECONDS) < 0.15 * NANOSECONDS
     assert (updates[0].time_ns - START) / NANOSECONDS < 5.3 + 3.5
 
@@ -60,12 +60,22 @@ def test_what_leaves_without_a_name_is_not_charged_but_asks_for_a_person() -> No
     assert not sure.receipts["ann"].needs_review
 
 
+def test_what_a_batch_weighs_is_learnt_on_the_way() -> None:
+    predictor = peer()
+    setup, state = set_up(STORE, predictor)
+    for tick in Ticker(STORE).ticks(shopping([(5.0, 0, -340.0), (9.0, 0, -340.0)], ANN, 14.0)):
+        state, _ = step(state, tick, predictor, setup)
+    assert isinstance(state.peer, Memory)
+    mass, _ = state.peer.learnt.mass(STORE.product_index[STORE.products[0].gtin])
+    assert 334 < mass < 341
+
+
 def test_the_step_is_pure() -> None:
     """The same tick from the same state gives the same, however often and with whatever predictor's life before."""
     setup, state = set_up(STORE, peer())
     ticks = list(Ticker(STORE).ticks(shopping([(5.0, 0, -330.0)], ANN, 14.0)))
     used = peer()
-    told = []
+    told: list[ReceiptUpdate] = []
     for tick in ticks:
         again, _ = step(state, tick, peer(), setup)
         before = state
@@ -82,6 +92,5 @@ def test_without_scales_nothing_is_written() -> None:
     assert basket(last.receipts["ann"]) == {}
 
 
-@pytest.mark.slow
 def test_it_is_there_by_name() -> None:
     assert load_predictor("modular").name == "modular"

@@ -64,6 +64,12 @@ def test_two_hands_in_one_lane_that_take_two_units_at_once_take_one_each() -> No
     assert run(found([5000, 4340]), who=hands(in_lane(0, 0.5), in_lane(0))) == [("take", COLA, 2, 1)]
 
 
+def test_the_hand_tells_the_lane_where_two_on_one_scale_hold_goods_of_one_mass() -> None:
+    one_scale = replace(SCENE, lanes={0: (0, 1)}, learnt=Learnt((330.0, 330.0, 50.0)))
+    assert run(found([5000, 4670]), one_scale, hands(in_lane(0))) == [("take", COLA, 1, 0)]
+    assert run(found([5000, 4670]), one_scale, hands(in_lane(1))) == [("take", BEANS, 1, 0)]
+
+
 def test_a_return_goes_to_who_has_it_although_another_hand_is_nearer() -> None:
     scene = replace(SCENE, baskets={"v1": {COLA: 1}})
     assert run(found([5000, 5329]), scene, hands(in_lane(0), in_lane(0, 0.1))) == [("return", COLA, 1, 1)]

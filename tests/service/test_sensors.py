@@ -53,7 +53,8 @@ def shop(tmp_path: Path) -> FakeShop:
 def serve(tmp_path: Path, shop: FakeShop) -> Serve:
     """A live store over that hardware."""
     save_store(stream.store(), tmp_path / "store")
-    settings = write_settings(tmp_path, shop.settings_yaml())
+    patient = "wait_s: 8\nlate_s: 4\noffline_s: 5\n"  # on a busy machine messages are seconds late
+    settings = write_settings(tmp_path, shop.settings_yaml() + patient)
     wish = Wish(tmp_path / "data", str(tmp_path / "store"), str(settings), model="scripted", port=free_port())
     planned = checked(wish)
     return replace(planned, rules=replace(planned.rules, hold_for_review=False))

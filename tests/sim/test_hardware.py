@@ -27,12 +27,13 @@ PATIENCE_S = 90.0
 CAMERA = corner_store().spec.cameras[0]
 
 
-def packets(count: int, start_ns: int, size: tuple[int, int] = (HEIGHT_PX, WIDTH_PX)) -> list[VideoPacket]:
+def packets(count: int, start_ns: int, size: tuple[int, int] = (HEIGHT_PX, WIDTH_PX)) -> Iterator[VideoPacket]:
     """Noise at 5 Hz, coded."""
     rng = np.random.Generator(np.random.PCG64(1))
     encoder = Encoder("a")
-    rgb = rng.normal(90, 20, (count, *size, 3)).clip(0, 255).astype(np.uint8)
-    return [encoder.encode(VideoFrame("a", start_ns + i * PERIOD_NS, rgb[i])) for i in range(count)]
+    for number in range(count):
+        rgb = rng.normal(90, 20, (*size, 3)).clip(0, 255).astype(np.uint8)
+        yield encoder.encode(VideoFrame("a", start_ns + number * PERIOD_NS, rgb))
 
 
 @given(
@@ -76,7 +77,9 @@ class Camera:
         Thread(target=self.loop.run_forever, daemon=True).start()
         self.call(self.server.start())
         url = f"rtsp://{credentials}127.0.0.1:{self.server.port}/a"
-        self.thread = Thread(target=CameraReader(spec, url, self.got.append, self.stop).run, daemon=True)
+        self.latest_ns = 0  # of the last picture: the clock that the reader looks at, so that a slow machine is none
+        reader = CameraReader(spec, url, self.got.append, self.stop, lambda: self.latest_ns)
+        self.thread = Thread(target=reader.run, daemon=True)
 
     def call(self, what: object) -> None:
         """Do something in the server's thread."""
@@ -84,6 +87,7 @@ class Camera:
 
     def publish(self, packet: VideoPacket) -> None:
         """A picture."""
+        self.latest_ns = packet.time_ns
         self.loop.call_soon_threadsafe(self.server.publish, packet)
 
     def pictures(self) -> list[VideoPacket]:
@@ -95,17 +99,19 @@ class Camera:
         return [one.words for one in self.got if isinstance(one, CameraWord) and one.words]
 
     def send(self, until: Callable[[], bool], size: tuple[int, int] = (HEIGHT_PX, WIDTH_PX)) -> list[VideoPacket]:
-        """Pictures at 5 Hz until something is so."""
+        """Pictures until something is so; each waits a little for the one before it to be read."""
         sent: list[VideoPacket] = []
         end_s = time.monotonic() + PATIENCE_S
-        start_ns = time.time_ns() // 1_000_000 * 1_000_000
-        for packet in packets(round(PATIENCE_S * 5), start_ns, size):
-            assert time.monotonic() < end_s, self.words()
-            time.sleep(max(0.0, (packet.time_ns - time.time_ns()) / NANOSECONDS))
+        for packet in packets(2000, self.latest_ns + NANOSECONDS, size):
             if until():
                 break
+            assert time.monotonic() < end_s, self.words()
+            before = len(self.pictures())
             self.publish(packet)
             sent.append(packet)
+            wait_s = time.monotonic() + (3.0 if before and not isinstance(self.got[-1], CameraWord) else 0.2)
+            while len(self.pictures()) == before and not until() and time.monotonic() < wait_s:
+                time.sleep(0.01)
         return sent
 
 
@@ -113,7 +119,7 @@ class Camera:
 def camera(spec: CameraSpec = CAMERA, user: str = "", password: str = "", credentials: str = "") -> Iterator[Camera]:
     """A camera that is being read."""
     one = Camera(spec, user, password, credentials)
-    one.publish(packets(1, 10**18)[0])  # it has looked once, so that it can be described
+    one.publish(next(packets(1, 10**18)))  # it has looked once, so that it can be described
     one.thread.start()
     try:
         yield one
@@ -157,7 +163,7 @@ def test_what_cannot_be_used_is_said_without_passwords() -> None:
         assert "401" in one.words()[0]
         assert "wrong" not in " ".join(one.words())
     with camera() as one:
-        one.server.publish(packets(1, 10**18, (96, 96))[0])
+        one.publish(next(packets(1, 10**18, (96, 96))))
         one.send(lambda: any("another shape" in words for words in one.words()), (96, 96))
 
 

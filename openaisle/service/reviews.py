@@ -41,9 +41,11 @@ def queue(session: Session) -> Sequence[Visit]:
 
 
 def after(session: Session, visit: str) -> str:
-    """The visit of the queue to look at next; "" when there is none."""
-    waiting = [row.id for row in queue(session) if row.id != visit]
-    return waiting[0] if waiting else ""
+    """The visit of the queue to look at next: the one behind this, and from the end the first; "" for none."""
+    waiting = [row.id for row in queue(session)]
+    place = waiting.index(visit) if visit in waiting else -1
+    others = waiting[place + 1 :] + waiting[: max(place, 0)]
+    return others[0] if others else ""
 
 
 def last_seq(session: Session, visit: str) -> int:

@@ -18,6 +18,7 @@ from openaisle.service.states import HowLeft, VisitState
 from openaisle.service.tables import Run, Visit
 from tests.receipts.shops import MILK, SOAP, TEA, take
 from tests.service import desks
+from tests.service.desks import Clock
 from tests.service.shop import open_shop
 
 WHO = "the reviewer"
@@ -156,3 +157,17 @@ def test_labels_go_out_as_lines(desk: Desk, gateway: FakeGateway) -> None:
     assert set(lines[0]) == {"id", *Label.__slots__}
     after = shop.get(f"/v1/labels?after={lines[0]['id']}").text.splitlines()
     assert [json.loads(line)["id"] for line in after] == [lines[1]["id"]]
+
+
+def test_skipping_goes_through_the_whole_queue(desk: Desk, gateway: FakeGateway, clock: Clock) -> None:
+    for name in ("v1", "v2", "v3"):
+        desks.come_in(desk, name)
+        clock.pass_s(1)
+        desks.go(desk, name, HowLeft.NEVER)
+    settle(desk, gateway)
+    with desk.database.read() as session:
+        assert [reviews.after(session, name) for name in ("v1", "v2", "v3", "gone")] == ["v2", "v3", "v1", "v1"]
+    reviews.accept(desk, "v2", WHO)
+    reviews.accept(desk, "v3", WHO)
+    with desk.database.read() as session:
+        assert reviews.after(session, "v1") == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -171,3 +172,13 @@ def test_skipping_goes_through_the_whole_queue(desk: Desk, gateway: FakeGateway,
     reviews.accept(desk, "v3", WHO)
     with desk.database.read() as session:
         assert reviews.after(session, "v1") == ""
+
+
+def test_what_has_left_the_catalogue_may_stay_on_a_receipt(desk: Desk, gateway: FakeGateway) -> None:
+    place = visit(desk, gateway)
+    store = replace(desk.store, products=tuple(one for one in desk.store.products if one.gtin != TEA))
+    later = replace(desk, store=store)
+    with pytest.raises(RequestError, match="no product"):
+        reviews.decide(later, "v1", Decision({TEA: 3}, place), WHO, "key-1")
+    assert reviews.decide(later, "v1", Decision({TEA: 2, MILK: 1}, place), WHO, "key-2") == 1
+    assert basket(desk) == {TEA: 2, MILK: 1}

@@ -1,8 +1,8 @@
 """Stock: what should lie in every lane, by the ledger and by the scales, and what lies in a wrong one.
 
-Nobody knows what lay in a lane until somebody has counted it; a lane that was not counted is taken as full when the run,
-in a real shop the day, began. From there the ledger tells what went and came, and the scale, whose zero is unknown, by how many grams it
-has changed. Where both disagree by most of a unit, somebody should look.
+Nobody knows what lay in a lane until somebody has counted it; a lane that was not counted is taken as full when the
+run (in a real shop: the day) began. From there the ledger tells what went and came, and the scale, whose zero is
+unknown, by how many grams it has changed. Where both disagree by most of a unit, somebody should look.
 """
 
 from __future__ import annotations

@@ -75,13 +75,14 @@ def shelves(session: Session, desk: Desk, album: Album) -> Shelves:
     if levels is not None and (run is None or levels.run != run.id):
         levels = None
     runs = _runs(session, desk, run)
-    moved = _moved(session, runs, 0)
+    entries = _entries(session, runs)
+    moved = _moved(entries, 0)
     counts = _counts(session)
     lanes = []
     for row in store.planogram:
         count = counts.get((row.lane, row.gtin))
         if count is not None and count.run in runs:
-            gone = _moved(session, runs, count.through_seq).get((row.lane, row.gtin), 0)
+            gone = _moved(entries, count.through_seq).get((row.lane, row.gtin), 0)
             start = count.units
         else:
             gone, start = moved.get((row.lane, row.gtin), 0), (count.units if count else row.capacity)
@@ -139,12 +140,16 @@ def _counts(session: Session) -> dict[tuple[str, str], StockCount]:
     return {(row.lane, row.gtin): row for row in session.scalars(select(StockCount).where(StockCount.id.in_(newest)))}
 
 
-def _moved(session: Session, runs: list[str], after_seq: int) -> Moved:
-    """What runs' events after a place in the book took out of lanes; replaced events count as what replaced them."""
+def _entries(session: Session, runs: list[str]) -> list[tuple[int, LedgerEvent]]:
+    """What runs wrote, and what people corrected of it, with places in the book."""
     ours = [LedgerRow.event_id.startswith(f"{run}:", autoescape=True) for run in runs]
     about = [LedgerRow.supersedes.startswith(f"{run}:", autoescape=True) for run in runs]
     query = select(LedgerRow.seq, LedgerRow.body).where(or_(false(), *ours, *about)).order_by(LedgerRow.seq)
-    rows = [(seq, book.EVENT.validate_json(body)) for seq, body in session.execute(query)]
+    return [(seq, book.EVENT.validate_json(body)) for seq, body in session.execute(query)]
+
+
+def _moved(rows: list[tuple[int, LedgerEvent]], after_seq: int) -> Moved:
+    """What entries after a place in the book took out of lanes; replaced entries count as what replaced them."""
     events = {event.event_id: event for _, event in rows}
     places = {event.event_id: seq for seq, event in rows}
     last: dict[str, tuple[int, str]] = {}  # target → (time, id) of the correction that counts

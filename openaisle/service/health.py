@@ -1,7 +1,8 @@
 """Health: whether everything runs that should: processes, pipeline, disk, sensors; each with a word for how it is.
 
-Sensors tell of themselves in DATA/sensors.json, which whoever reads them writes whole or not at all:
-{"sensors": [{"id", "kind": "camera" | "scale" | "gate", "state": "online" | "late" | "offline", "last_ns", "words"}]}
+Who takes cameras and scales in tells of them in DATA/sensors.json, written whole or not at all:
+{"lag_s", "low_disk", "sensors": [{"kind": "camera" | "scale" | "gate", "sensor", "state", "words", "seen_ns", "lost",
+"clock_offset_ms", ...}], ...}; what is not here is not read.
 """
 
 from __future__ import annotations
@@ -53,16 +54,27 @@ class ProcessHealth:
 class SensorHealth:
     """A camera, scale or gate."""
 
-    id: str
     kind: str
+    sensor: str
     state: str
-    last_ns: int = 0
     words: str = ""
+    seen_ns: int = 0
+    lost: int = 0  # messages that never came
+    clock_offset_ms: float = 0.0
 
     @property
     def how(self) -> How:
         """In one word."""
-        return {"online": How.WELL, "late": How.POOR}.get(self.state, How.BAD)
+        return {"online": How.WELL, "late": How.POOR, "waiting": How.POOR}.get(self.state, How.BAD)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """All sensors, and how far their common stream is."""
+
+    sensors: tuple[SensorHealth, ...]
+    lag_s: float | None = None
+    low_disk: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +97,7 @@ class Health:
 
     processes: tuple[ProcessHealth, ...]
     pipeline: PipelineHealth | None
-    sensors: tuple[SensorHealth, ...] | None  # None: nobody tells
+    intake: Intake | None  # None: nobody tells
     database: str
     database_bytes: int | None
     album_bytes: int
@@ -97,12 +109,7 @@ class Health:
     letters_given_up: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Sensors:
-    sensors: tuple[SensorHealth, ...]
-
-
-_SENSORS = TypeAdapter(_Sensors)
+_INTAKE = TypeAdapter(Intake)
 
 
 def health(session: Session, desk: Desk, folder: Path | None, album: Album) -> Health:
@@ -117,7 +124,7 @@ def health(session: Session, desk: Desk, folder: Path | None, album: Album) -> H
     return Health(
         processes=_processes(folder),
         pipeline=_pipeline(session, desk),
-        sensors=_sensors(folder),
+        intake=_intake(folder),
         database=desk.database.engine.dialect.name,
         database_bytes=_database_bytes(desk),
         album_bytes=album.size_bytes(),
@@ -156,11 +163,11 @@ def _pipeline(session: Session, desk: Desk) -> PipelineHealth | None:
     return PipelineHealth(run.id, run.source, run.model, run.ticks, run.ended, age_s, lag_s if live else None, how)
 
 
-def _sensors(folder: Path | None) -> tuple[SensorHealth, ...] | None:
+def _intake(folder: Path | None) -> Intake | None:
     if folder is None:
         return None
     try:
-        return _SENSORS.validate_json((folder / SENSORS).read_bytes()).sensors
+        return _INTAKE.validate_json((folder / SENSORS).read_bytes())
     except (OSError, ValidationError):
         return None
 

@@ -41,9 +41,11 @@ def queue(session: Session) -> Sequence[Visit]:
 
 
 def after(session: Session, visit: str) -> str:
-    """The visit of the queue to look at next; "" when there is none."""
-    waiting = [row.id for row in queue(session) if row.id != visit]
-    return waiting[0] if waiting else ""
+    """The visit of the queue to look at next: the one behind this, and from the end the first; "" for none."""
+    waiting = [row.id for row in queue(session)]
+    place = waiting.index(visit) if visit in waiting else -1
+    others = waiting[place + 1 :] + waiting[: max(place, 0)]
+    return others[0] if others else ""
 
 
 def last_seq(session: Session, visit: str) -> int:
@@ -65,7 +67,7 @@ def decide(desk: Desk, visit_id: str, decision: Decision, author: str, key: str)
     Once per key. Raises RequestError: 404, 409 (nothing to decide, or the ledger has gone on), 422.
     """
     now_ns = desk.clock()
-    wanted = dict(sorted(_checked(desk, decision.wanted).items()))
+    wanted = _checked(decision.wanted)
     reason = decision.words.strip() or DEFAULT_WORDS
     with desk.database.write() as session:
         visit = amends.with_receipt(session, visit_id)
@@ -78,7 +80,7 @@ def decide(desk: Desk, visit_id: str, decision: Decision, author: str, key: str)
         if last_seq(session, visit_id) != decision.seen_seq:
             what = f"the receipt of {visit_id!r} has changed since it was read"
             raise RequestError(409, what, "read it again and decide on what it says now")
-        differing = _differing(session, visit_id, wanted)
+        differing = _differing(session, desk, visit_id, wanted)
         for number, (gtin, quantity) in enumerate(differing.items()):
             correction = Correction(gtin, quantity, reason)
             amends.enter(session, desk, visit, correction, author, f"{asked.subject}-{number}")
@@ -91,21 +93,25 @@ def decide(desk: Desk, visit_id: str, decision: Decision, author: str, key: str)
     return len(differing)
 
 
-def _checked(desk: Desk, wanted: Mapping[str, int]) -> dict[str, int]:
-    """Known products and possible numbers; raises RequestError 422. What the receipt holds by mistake may go to 0."""
-    known = {product.gtin for product in desk.store.products}
+def _checked(wanted: Mapping[str, int]) -> dict[str, int]:
+    """Possible numbers, by product; raises RequestError 422."""
     for gtin, units in wanted.items():
         if not 0 <= units <= MOST_UNITS:
             raise RequestError(422, f"{units} units of {gtin}", f"give a number from 0 to {MOST_UNITS}")
-        if units and gtin not in known:
-            what = f"the catalogue has no product {gtin!r}"
-            raise RequestError(422, what, "set it to 0 and add the right product")
-    return dict(wanted)
+    return dict(sorted(wanted.items()))
 
 
-def _differing(session: Session, visit: str, wanted: Mapping[str, int]) -> dict[str, int]:
-    """Signed units by product, which make the basket what is wanted; products that nobody named stay."""
+def _differing(session: Session, desk: Desk, visit: str, wanted: Mapping[str, int]) -> dict[str, int]:
+    """Signed units by product, which make the basket what is wanted; products that nobody named stay.
+
+    Raises RequestError 422 for more of what the catalogue does not have; what the receipt holds of it may stay.
+    """
     basket = fold(book.ledger_of(session, visit), visit)
     have = {line.gtin: line.quantity for line in basket.lines}
     changed = {gtin: units - have.get(gtin, 0) for gtin, units in wanted.items()}
+    known = {product.gtin for product in desk.store.products}
+    for gtin, units in changed.items():
+        if units > 0 and gtin not in known:
+            what = f"the catalogue has no product {gtin!r}"
+            raise RequestError(422, what, "set it to 0 and add the right product")
     return {gtin: units for gtin, units in changed.items() if units}

@@ -1,8 +1,8 @@
 """Stock: what should lie in every lane, by the ledger and by the scales, and what lies in a wrong one.
 
-Nobody knows what lay in a lane until somebody has counted it; a lane that was never counted is taken as full when the
-run began. From there the ledger tells what went and came, and the scale, whose zero is unknown, by how many grams it
-has changed. Where both disagree by most of a unit, somebody should look.
+Nobody knows what lay in a lane until somebody has counted it; a lane that was not counted is taken as full when the
+run (in a real shop: the day) began. From there the ledger tells what went and came, and the scale, whose zero is
+unknown, by how many grams it has changed. Where both disagree by most of a unit, somebody should look.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import false, func, or_, select
 from sqlalchemy.orm import Session
 
 from openaisle.errors import RequestError
 from openaisle.receipts.events import LedgerEvent
 from openaisle.service import book, visits
 from openaisle.service.album import Album, Levels
+from openaisle.service.day import bounds_ns, today
 from openaisle.service.desk import Desk
 from openaisle.service.tables import LedgerRow, Run, StockCount
 from openaisle.store.schema import PlanogramRow
@@ -25,6 +26,8 @@ from openaisle.store.store import Store
 LOW_SHARE = 0.25  # of its capacity: fill up
 LEAST_G, MOST_OFF = 12.0, 0.8  # grams by which scales drift, and share of a unit: beyond both they disagree
 MOST_COUNTED = 10_000
+MOST_RUNS = 300  # of a day
+LASTING = "live:"  # sources whose runs follow each other before the same shelves
 Moved = dict[tuple[str, str], int]  # (lane, gtin) → units that have gone; negative: came
 
 
@@ -71,13 +74,15 @@ def shelves(session: Session, desk: Desk, album: Album) -> Shelves:
     levels = album.levels()
     if levels is not None and (run is None or levels.run != run.id):
         levels = None
-    moved = _moved(session, run, 0)
+    runs = _runs(session, desk, run)
+    entries = _entries(session, runs)
+    moved = _moved(entries, 0)
     counts = _counts(session)
     lanes = []
     for row in store.planogram:
         count = counts.get((row.lane, row.gtin))
-        if count is not None and run is not None and count.run == run.id:
-            gone = _moved(session, run, count.through_seq).get((row.lane, row.gtin), 0)
+        if count is not None and count.run in runs:
+            gone = _moved(entries, count.through_seq).get((row.lane, row.gtin), 0)
             start = count.units
         else:
             gone, start = moved.get((row.lane, row.gtin), 0), (count.units if count else row.capacity)
@@ -87,7 +92,7 @@ def shelves(session: Session, desk: Desk, album: Album) -> Shelves:
             for (lane, gtin), units in moved.items()
             if lane == row.lane and gtin != row.gtin and gtin in store.product_index
         )
-        by_scale = _by_scale(store, row, levels, count, start, foreign_g)
+        by_scale = _by_scale(store, row, levels, count if count and count.run in runs else None, start, foreign_g)
         lanes.append(
             LaneStock(
                 row.lane, row.lane.partition(".")[0], row.gtin, store.products[store.product_index[row.gtin]].name,
@@ -120,23 +125,31 @@ def _latest(session: Session) -> Run | None:
     return visits.unfinished_run(session) or session.scalars(select(Run).order_by(Run.at_ns.desc())).first()
 
 
+def _runs(session: Session, desk: Desk, run: Run | None) -> list[str]:
+    """The runs over the same shelves: in a real shop those of today, elsewhere every run is a day of its own."""
+    if run is None or not run.source.startswith(LASTING):
+        return [run.id] if run is not None else []
+    morning_ns, _ = bounds_ns(today(desk), desk.store.spec.time_zone)
+    query = select(Run.id).where(Run.source == run.source, Run.at_ns >= morning_ns).order_by(Run.at_ns.desc())
+    return list({run.id: None, **dict.fromkeys(session.scalars(query.limit(MOST_RUNS)))})
+
+
 def _counts(session: Session) -> dict[tuple[str, str], StockCount]:
     """The last count of every lane."""
     newest = select(func.max(StockCount.id)).group_by(StockCount.lane, StockCount.gtin)
     return {(row.lane, row.gtin): row for row in session.scalars(select(StockCount).where(StockCount.id.in_(newest)))}
 
 
-def _moved(session: Session, run: Run | None, after_seq: int) -> Moved:
-    """What a run's events after a place in the book took out of lanes; replaced events count as what replaced them."""
-    if run is None:
-        return {}
-    query = select(LedgerRow.seq, LedgerRow.body).where(LedgerRow.event_id.startswith(f"{run.id}:", autoescape=True))
-    rows = [(seq, book.EVENT.validate_json(body)) for seq, body in session.execute(query.order_by(LedgerRow.seq))]
-    people = select(LedgerRow.seq, LedgerRow.body).where(
-        LedgerRow.supersedes.startswith(f"{run.id}:", autoescape=True),
-        LedgerRow.event_id.not_like(f"{run.id}:%"),
-    )
-    rows += [(seq, book.EVENT.validate_json(body)) for seq, body in session.execute(people)]
+def _entries(session: Session, runs: list[str]) -> list[tuple[int, LedgerEvent]]:
+    """What runs wrote, and what people corrected of it, with places in the book."""
+    ours = [LedgerRow.event_id.startswith(f"{run}:", autoescape=True) for run in runs]
+    about = [LedgerRow.supersedes.startswith(f"{run}:", autoescape=True) for run in runs]
+    query = select(LedgerRow.seq, LedgerRow.body).where(or_(false(), *ours, *about)).order_by(LedgerRow.seq)
+    return [(seq, book.EVENT.validate_json(body)) for seq, body in session.execute(query)]
+
+
+def _moved(rows: list[tuple[int, LedgerEvent]], after_seq: int) -> Moved:
+    """What entries after a place in the book took out of lanes; replaced entries count as what replaced them."""
     events = {event.event_id: event for _, event in rows}
     places = {event.event_id: seq for seq, event in rows}
     last: dict[str, tuple[int, str]] = {}  # target → (time, id) of the correction that counts
@@ -186,8 +199,7 @@ def _by_scale(
     unit_g = store.products[store.product_index[row.gtin]].weight_grams
     if scale is None or len(scale.lanes) > 1 or levels is None or not unit_g or scale.id not in levels.grams:
         return None
-    same_run = count is not None and count.run == levels.run and count.grams is not None
-    before = count.grams if same_run and count is not None else levels.first.get(scale.id)
+    before = count.grams if count is not None and count.grams is not None else levels.first.get(scale.id)
     return None if before is None else round(start + (levels.grams[scale.id] - before - foreign_g) / unit_g, 1)
 
 

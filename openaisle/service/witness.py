@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from openaisle.messages import NANOSECONDS, VideoFrame
 from openaisle.predictor import Arrays, floats
 from openaisle.receipts.events import LedgerEvent
+from openaisle.receipts.pricing import local_day
 from openaisle.service.album import Album, Levels, Pen, Still, Trace
 from openaisle.service.stills import jpeg, masked, tile
 from openaisle.state import State
@@ -55,12 +56,20 @@ class Witness:
     store: Store
     run: str
     most_bytes: int
+    lasting: bool = False  # the run before it was over the same shelves
     _frames: deque[tuple[VideoFrame, Float32]] = field(default_factory=deque)  # with the heads of its tick
     _grams: deque[Float32] = field(default_factory=lambda: deque(maxlen=TRACE_BEFORE_S + TRACE_AFTER_S + 1))
     _first: Float32 | None = None  # what each scale showed first
     _last: Float32 | None = None  # and showed last, while it does not speak
     _due: list[_Due] = field(default_factory=list)
     _quiet_until_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        known, zone = self.album.levels() if self.lasting else None, self.store.spec.time_zone
+        if known is not None and local_day(known.at_ns, zone) == local_day(time.time_ns(), zone):
+            names = [scale.id for scale in self.store.spec.scales]
+            self._first = np.array([known.first.get(name, np.nan) for name in names], dtype=np.float32)
+            self._last = np.array([known.grams.get(name, np.nan) for name in names], dtype=np.float32)
 
     def see(self, tick: Tick, state: State, events: Sequence[LedgerEvent]) -> None:
         """After a tick: `events` are the ledger's new entries, under the names that it has them by."""

@@ -25,6 +25,7 @@ from openaisle.service.database import locked_visit
 from openaisle.service.desk import Desk
 from openaisle.service.source import LIVE, SILENCE_NS, SIM, Pace, Passages, messages_of
 from openaisle.service.states import HowLeft, Origin, VisitState
+from openaisle.service.stock import LASTING
 from openaisle.service.tables import Passage, Run, Visit
 from openaisle.service.tracks import PEOPLE, Trails
 from openaisle.service.witness import Witness
@@ -97,7 +98,8 @@ def work(
 ) -> bool:
     """One run to its end; False when it was told to stop before. Evidence is kept in `folder`, if there is one."""
     run = take_up(desk, job)
-    witness = Witness(Album(folder), desk.store, run.id, desk.rules.evidence_mb * 1024 * 1024)
+    lasting = run.source.startswith(LASTING)
+    witness = Witness(Album(folder), desk.store, run.id, desk.rules.evidence_mb * 1024 * 1024, lasting)
     passages = Passages(desk, run.id, run.time_ns)
     pace = Pace(job.speed, run.time_ns, go_on)
     known = Known(passages.names, Trails(desk.store))

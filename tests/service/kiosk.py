@@ -237,10 +237,12 @@ def _house(kiosk: Kiosk) -> None:
     (kiosk.folder / "beats").mkdir(exist_ok=True)
     for name in rows:
         (kiosk.folder / "beats" / name).touch()
-    sensors = [{"id": camera.id, "kind": "camera", "state": "online", "last_ns": now_ns} for camera in store.cameras]
+    sensors = [
+        {"sensor": camera.id, "kind": "camera", "state": "online", "seen_ns": now_ns} for camera in store.cameras
+    ]
     sensors[1]["state"] = "late"
     sensors[2] |= {"state": "offline", "words": "no picture for 40 s"}
-    (kiosk.folder / "sensors.json").write_text(json.dumps({"sensors": sensors}), encoding="utf-8")
+    (kiosk.folder / "sensors.json").write_text(json.dumps({"lag_s": 0.4, "sensors": sensors}), encoding="utf-8")
 
 
 def _door(kiosk: Kiosk) -> str:

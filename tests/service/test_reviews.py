@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,7 @@ from openaisle.service.states import HowLeft, VisitState
 from openaisle.service.tables import Run, Visit
 from tests.receipts.shops import MILK, SOAP, TEA, take
 from tests.service import desks
+from tests.service.desks import Clock
 from tests.service.shop import open_shop
 
 WHO = "the reviewer"
@@ -156,3 +158,27 @@ def test_labels_go_out_as_lines(desk: Desk, gateway: FakeGateway) -> None:
     assert set(lines[0]) == {"id", *Label.__slots__}
     after = shop.get(f"/v1/labels?after={lines[0]['id']}").text.splitlines()
     assert [json.loads(line)["id"] for line in after] == [lines[1]["id"]]
+
+
+def test_skipping_goes_through_the_whole_queue(desk: Desk, gateway: FakeGateway, clock: Clock) -> None:
+    for name in ("v1", "v2", "v3"):
+        desks.come_in(desk, name)
+        clock.pass_s(1)
+        desks.go(desk, name, HowLeft.NEVER)
+    settle(desk, gateway)
+    with desk.database.read() as session:
+        assert [reviews.after(session, name) for name in ("v1", "v2", "v3", "gone")] == ["v2", "v3", "v1", "v1"]
+    reviews.accept(desk, "v2", WHO)
+    reviews.accept(desk, "v3", WHO)
+    with desk.database.read() as session:
+        assert reviews.after(session, "v1") == ""
+
+
+def test_what_has_left_the_catalogue_may_stay_on_a_receipt(desk: Desk, gateway: FakeGateway) -> None:
+    place = visit(desk, gateway)
+    store = replace(desk.store, products=tuple(one for one in desk.store.products if one.gtin != TEA))
+    later = replace(desk, store=store)
+    with pytest.raises(RequestError, match="no product"):
+        reviews.decide(later, "v1", Decision({TEA: 3}, place), WHO, "key-1")
+    assert reviews.decide(later, "v1", Decision({TEA: 2, MILK: 1}, place), WHO, "key-2") == 1
+    assert basket(desk) == {TEA: 2, MILK: 1}

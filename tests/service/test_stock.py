@@ -131,13 +131,15 @@ def test_health_names_what_is_not_well(corner: Desk, tmp_path: Path, clock: Cloc
     }  # fmt: skip
     (tmp_path / beats.STATUS).write_text(json.dumps(rows))
     beats.beat_of(tmp_path, "api")()
-    states = [{"id": name, "kind": "camera", "state": name} for name in ("online", "late", "offline")]
-    (tmp_path / SENSORS).write_text(json.dumps({"sensors": states, "later": 1}))
+    states = [{"sensor": name, "kind": "camera", "state": name} for name in ("online", "late", "frozen")]
+    (tmp_path / SENSORS).write_text(json.dumps({"sensors": states, "lag_s": 0.25, "later": 1}))
 
     def look(session: Session) -> tuple[dict[str, How], list[How]]:
         seen = health(session, corner, tmp_path, Album(tmp_path))
         assert seen.pipeline is not None
-        return {one.name: one.how for one in seen.processes}, [one.how for one in seen.sensors or ()]
+        return {one.name: one.how for one in seen.processes}, [
+            one.how for one in seen.intake.sensors
+        ] if seen.intake else []
 
     with corner.database.read() as session:
         processes, sensors = look(session)
@@ -148,7 +150,7 @@ def test_health_names_what_is_not_well(corner: Desk, tmp_path: Path, clock: Cloc
         assert pipeline is not None
         assert pipeline.how == How.BAD
         (tmp_path / SENSORS).write_text("{")
-        assert health(session, corner, tmp_path, Album(None)).sensors is None
+        assert health(session, corner, tmp_path, Album(None)).intake is None
 
 
 def test_a_day_tells_hours_and_speed(corner: Desk, clock: Clock) -> None:
@@ -174,3 +176,18 @@ def test_percentiles_are_by_rank() -> None:
     told = waits([float(n) for n in range(1, 101)])
     assert (told.count, told.p50_s, told.p95_s) == (100, 50.0, 95.0)
     assert waits([]).p50_s is None
+
+
+def test_shelves_of_a_real_shop_outlast_its_runs(corner: Desk, tmp_path: Path, clock: Clock) -> None:
+    tell(corner, "e1", "take", COLA, LANES[0], 3)
+    for source, left in (("sim:solo", FULL), ("live:journal", FULL - 3)):
+        with corner.database.write() as session:
+            first = session.get(Run, "r1")
+            assert first is not None
+            first.source = source
+            clock.pass_s(1)
+            now_ns = clock()
+            session.add(
+                Run(id=source[:4], source=source, model="m", seed=0, start_ns=now_ns, at_ns=now_ns, beat_ns=now_ns)
+            )
+        assert lanes(corner, tmp_path)[LANES[0]].by_ledger == left

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from openaisle.messages import NANOSECONDS, GateEvent, ScaleBatch, VideoFrame
+from openaisle.predictor import Float32
 from openaisle.receipts.pricing import Reason, Why
 from openaisle.service import till
 from openaisle.service.desk import Desk
@@ -18,7 +19,7 @@ from openaisle.service.intake import HEALTH
 from openaisle.service.tables import Visit
 from openaisle.service.worker import Job, work
 from openaisle.tokens.tick import Sensed
-from tests.pipeline.scripted import START, Float32
+from tests.pipeline.scripted import START
 from tests.service import stream
 from tests.service.desks import fresh_sqlite
 from tests.service.sensing import VirtualShop, Weather, noisy_film
@@ -113,7 +114,7 @@ def test_receipts_are_those_of_the_undisturbed_stream(tmp_path: Path, sent: list
 def test_kills_of_intake_and_worker_change_no_receipt(
     tmp_path: Path, sent: list[Sensed], kills: tuple[float, ...]
 ) -> None:
-    pictureless = [message for message in sent if not isinstance(message, VideoFrame)]
+    pictureless: list[Sensed] = [message for message in sent if not isinstance(message, VideoFrame)]
     shop = VirtualShop(stream.store(), tmp_path, pictureless, Weather(duplicated=0.1, lost=0.05))
     for at_s in kills:
         shop.play(at_s)

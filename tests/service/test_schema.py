@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis
@@ -55,18 +56,18 @@ quick, full = schemathesis.pytest.from_fixture("quick_schema"), schemathesis.pyt
 
 @quick.parametrize()
 @settings(max_examples=QUICK, deadline=None, suppress_health_check=CHECKS)
-def test_no_operation_fails(case: schemathesis.Case, shop: LiveShop) -> None:
+def test_no_operation_fails(case: schemathesis.Case[Any], shop: LiveShop) -> None:
     check(case, shop)
 
 
 @pytest.mark.slow
 @full.parametrize()
 @settings(max_examples=LONG, deadline=None, suppress_health_check=CHECKS)
-def test_no_operation_fails_at_any_border(case: schemathesis.Case, shop: LiveShop) -> None:
+def test_no_operation_fails_at_any_border(case: schemathesis.Case[Any], shop: LiveShop) -> None:
     check(case, shop)
 
 
-def check(case: schemathesis.Case, shop: LiveShop) -> None:
+def check(case: schemathesis.Case[Any], shop: LiveShop) -> None:
     """By the operator, to whom every door is open."""
     headers = {"Authorization": f"Bearer {shop.secrets['operator']}"}
     answer = case.call_and_validate(headers=headers, checks=[not_a_server_error], timeout=30)

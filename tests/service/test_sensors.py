@@ -26,8 +26,8 @@ from openaisle.tokens.tick import Sensed
 from tests.pipeline.scripted import START
 from tests.service import stream
 from tests.service.sensing import noisy_film
+from tests.service.serving import PATIENCE_S
 from tests.service.test_kill import Live, free_port, living
-from tests.service.test_serve import PATIENCE_S
 
 SHOPPERS = 2
 LEAD_S = 8.0  # the shop is open, and nobody has come yet

@@ -12,10 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from openaisle.errors import Problem
+from openaisle.recording.importers.autocheckout.cameras import Calibrated, camera_spec
 from openaisle.recording.importers.autocheckout.case import Case
 from openaisle.recording.importers.autocheckout.loose import read_plate
 from openaisle.recording.importers.films import measure
@@ -90,3 +92,16 @@ def test_times_that_64_bits_do_not_hold(tmp_path: Path, time: str) -> None:
     case = Case("c")
     read_plate(plate, case)
     assert "line 2" in case.problems[0].place
+
+
+@pytest.mark.parametrize("place", range(5))
+@pytest.mark.parametrize("value", [5e-324, 1e-310, 1e200, -1e308])
+def test_distortion_beyond_any_lens(place: int, value: float) -> None:
+    lens = [0.1, 0.05, 0.0, 0.0, 0.0]
+    lens[place] = value
+    matrix = np.array([[0.6, 0, 0.5], [0, 0.8, 0.5], [0, 0, 1.0]])
+    camera = Calibrated(matrix, True, (lens[0], lens[1], lens[2], lens[3], lens[4]), np.eye(4))
+    case = Case("c")
+    spec = camera_spec("1", camera, (640, 480), 5.0, case)
+    assert (spec is None) == (abs(value) > 1)
+    assert bool(case.remarks) == (spec is None)

@@ -29,6 +29,8 @@ LOOK_RAD = math.radians(30)  # between a camera's axis and the direction of the 
 LEVEL_M = 0.4  # between the highest and the lowest camera of a ceiling
 OUTSIDE = 0.25  # the principal point's distance from the middle, in picture widths
 WIDEST_PX = 640  # of recorded pictures; a dozen larger films would take hours
+MOST_DISTORTION = 1000.0  # in size, of a coefficient; those of fisheye lenses forced into this model reach some tens
+TINY_TERM = 1e-12
 FOLD_SHARE = 0.8  # of the radius at which a lens folds: how far its calibration is believed
 _FIX = "give the calibration as published: cameras[id] = {K, Tw, dist_coeffs, look_at}"
 Number = Annotated[float, Field(ge=-1e7, le=1e7)]
@@ -170,6 +172,9 @@ def camera_spec(
             "it was calibrated for another size, and is left out"
         )
         return None
+    if max(abs(k) for k in calibrated.distortion) > MOST_DISTORTION:
+        case.remarks.append(f"camera {name}: its distortion coefficients belong to no lens: it is left out")
+        return None
     width, height = scaled_size(film_px)
     cx, cy = cx * width, cy * height
     fx, fy = matrix[0, 0] / unit[0] * width, matrix[1, 1] / unit[1] * height
@@ -210,7 +215,9 @@ def _unfolded(
     Beyond the believed radius the old model is continued along its tangent, and k1, k2, k3 are fitted to the whole.
     """
     k1, k2, p1, p2, k3 = lens
-    roots = np.roots([7 * k3, 5 * k2, 3 * k1, 1.0])  # derivative of r (1 + k1 r² + k2 r⁴ + k3 r⁶), in r²
+    # Divided by a coefficient that only rounding has left, the others overflow.
+    terms = [term if abs(term) > TINY_TERM else 0.0 for term in (7 * k3, 5 * k2, 3 * k1)]
+    roots = np.roots([*terms, 1.0])  # derivative of r (1 + k1 r² + k2 r⁴ + k3 r⁶), in r²
     real = roots.real[(np.abs(roots.imag) < 1e-9) & (roots.real > 0)]
     if not len(real):
         return lens, None

@@ -9,6 +9,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 
 from openaisle.service.fake_gateway import FakeGateway
 from tests.service import desks
@@ -42,6 +43,7 @@ def test_no_operation_fails(address: str, shop: LiveShop, examples: int) -> None
     schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
     asked = 0
     for found in schema.get_all_operations():
+        assert isinstance(found, Ok), found
 
         @given(case=found.ok().as_strategy())
         @settings(max_examples=examples, deadline=None, suppress_health_check=CHECKS)

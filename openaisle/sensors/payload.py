@@ -48,7 +48,7 @@ class Samples(_Numbered):
     """Consecutive samples of one scale. Times are nanoseconds of the device's clock, at best UTC."""
 
     time_ns: Nanoseconds = Field(title="The device's clock at the first sample")
-    rate_hz: float = Field(gt=0, le=1000, title="Samples per second")
+    rate_hz: float = Field(ge=0.01, le=1000, title="Samples per second")
     grams: list[Grams | None] = Field(min_length=1, max_length=5000, title="Readings; null = no reading")
 
     @property

@@ -22,6 +22,9 @@ LIVE_S = 600.0  # a delay beyond this is none of a live store
 MOST_VISITS = 500
 
 
+FIRST_DAY, LAST_DAY = date(1971, 1, 1), date(2261, 12, 31)  # whose nanoseconds fit into 64 bits
+
+
 @dataclass(frozen=True, slots=True)
 class DayFigures:
     """Visits, receipts and money of a day; `inside` and `waiting_for_review` are of now."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from openaisle.service import beats, courier, database, keys
 from openaisle.service.api.access import AsOperator, AsReviewer, Here
 from openaisle.service.api.forms import DayAnswer, KeyAnswer, KeyForm, KeyLine, WebhookAnswer, WebhookForm
-from openaisle.service.day import day_figures, today
+from openaisle.service.day import FIRST_DAY, LAST_DAY, day_figures, today
 
+Day = Annotated[date | None, Query(ge=FIRST_DAY, le=LAST_DAY)]
 router = APIRouter(tags=["house"])
 
 
@@ -44,7 +45,7 @@ def metrics(request: Request, caller: AsReviewer) -> Response:
 
 
 @router.get("/v1/day")
-def read_day(here: Here, caller: AsReviewer, day: date | None = None) -> DayAnswer:
+def read_day(here: Here, caller: AsReviewer, day: Day = None) -> DayAnswer:
     """Figures of a day (default: today)."""
     with here.desk.database.read() as session:
         figures = day_figures(session, here.desk, day or today(here.desk))

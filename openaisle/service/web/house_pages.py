@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import MAXYEAR, date, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from openaisle.service import board, stock
 from openaisle.service.album import Album
 from openaisle.service.api.access import AsReviewer, ByReviewer, Here
-from openaisle.service.day import day_figures, day_story, today, visits_of
+from openaisle.service.day import FIRST_DAY, LAST_DAY, day_figures, day_story, today, visits_of
 from openaisle.service.feed import Feed
 from openaisle.service.health import health
 from openaisle.service.stock import MOST_COUNTED
@@ -63,7 +63,7 @@ def day_page(request: Request, here: Here, caller: AsReviewer, day: date | None 
     """A day: figures, hour by hour, how fast receipts were, and its visits."""
     now = today(here.desk)
     # Days at both ends of what a computer counts have no neighbours.
-    chosen = day if day is not None and date(1971, 1, 1) <= day < date(MAXYEAR - 1, 1, 1) else now
+    chosen = day if day is not None and FIRST_DAY < day < LAST_DAY else now
     with here.desk.database.read() as session:
         figures, story = day_figures(session, here.desk, chosen), day_story(session, here.desk, chosen)
         rows = [(visit, board.card(session, here.desk, visit)) for visit in visits_of(session, here.desk, chosen)]

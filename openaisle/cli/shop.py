@@ -24,7 +24,7 @@ AnyModel = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="small, rule, modular (for one visit from scales alone), or the path of exported weights; "
+        help="small, rule, modular (several visits: with the extra of that name), or the path of exported weights; "
         "default: small, and modular where there is one visit and nothing but scales.",
     ),
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
+from openaisle.errors import MissingExtraError
 from openaisle.tokens.journey import FRAME_HZ, LaneTable
 from openaisle.tokens.scales import RATE_HZ
 
@@ -72,8 +72,19 @@ def chances(closeness: Float, allowed: Sequence[bool]) -> Float:
     return np.asarray(weight / weight.sum())
 
 
+def solver() -> Callable[[Float], tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """SciPy's assignment; raises MissingExtraError. An extra: 80 MB that a shop's box need not carry."""
+    try:
+        from scipy.optimize import linear_sum_assignment
+    except ImportError as error:
+        raise MissingExtraError("scipy", "modular") from error
+    found: Callable[[Float], tuple[NDArray[np.intp], NDArray[np.intp]]] = linear_sum_assignment
+    return found
+
+
 def assign(closeness: Sequence[Float], allowed: Sequence[Sequence[bool]], samples: Sequence[int]) -> list[int]:
     """Who did each event [N rows of `closeness`]: those of one time get different hands, the nearest in all."""
+    solve = solver()
     out = [-1] * len(samples)
     for group in at_once(samples):
         scores = []
@@ -84,7 +95,7 @@ def assign(closeness: Sequence[Float], allowed: Sequence[Sequence[bool]], sample
         table = -np.array(scores)
         if table.shape[1] < len(group):
             table = np.tile(table, (1, len(group)))
-        rows, columns = linear_sum_assignment(table)
+        rows, columns = solve(table)
         people = len(closeness[group[0]])
         for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
             out[group[row]] = (column // 2) % people

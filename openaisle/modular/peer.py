@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from openaisle.messages import NANOSECONDS
 from openaisle.modular.alone import UNSEEN
-from openaisle.modular.associate import Hands
+from openaisle.modular.associate import Hands, solver
 from openaisle.modular.identify import Scene
 from openaisle.modular.interactions import Watch, watch
 from openaisle.modular.learnt import SURE, Learnt
@@ -51,6 +51,7 @@ class ModularPredictor(Borrowed):
     """Discrete components in a row; bodies and hands are seen and followed by another predictor's eyes."""
 
     def __init__(self, eyes: Predictor, name: str = "modular") -> None:
+        solver()  # says at once what is missing
         super().__init__(eyes, name)
 
     def write(self, view: TickView) -> list[WrittenEvent]:

@@ -1,25 +1,23 @@
-"""What a settled scale says about the events written since it was last quiet: the likeliest account of the change.
+"""What a look at a lane without a scale says about the events written of it: the likeliest account of what changed.
 
 An account is the events as written, or with one of them changed (its units, its product, or that it happened at all),
 or with one added for somebody whose hand was there. Each costs what speaks against it, in log-odds: how sure the
-decoder was, how rare such a thing is, and how badly the masses add up. Pure.
+decoder was, how rare such a thing is, and how little it looks like it. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import combinations, pairwise
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
 from openaisle.predictor import ShelfLook
 from openaisle.receipts.events import Kind, LedgerEvent
-from openaisle.store.store import Store
-from openaisle.tokens.catalogue import unit_grams
 from openaisle.tokens.journey import MAX_UNITS
 from openaisle.tokens.shelf import MOST_UNITS
+from openaisle.weighing.goods import Goods
 
 SURE = (0.03, 0.97)  # the decoder's confidence is believed within these
 DROP_COST = 1.2  # the event never was
@@ -32,13 +30,7 @@ ADD_COST, ADD_STRANGER_COST, ADDED_UNIT_COST = 2.5, 0.5, 0.6  # an event that no
 ADD_TOO_COST = 3.0  # beside others that were written
 PAIR_COST, PAIRED = 0.5, 14  # two changes at once; of so many of the cheapest
 LEAST_REACH = 0.3  # closeness of a hand to a lane (see reach) below which nothing is added
-READING_G, NOISES = 1.5, 0.4  # deviation of a settled level: grams, and share of a sample's noise
-BATCH, UNIT = 0.022, 0.015  # deviations of a batch's and of a unit's mass
-LEAK, LEAK_SD = 0.028, 0.025  # share of what lies on a lane that the scale on either side feels instead
-WIDE_COST, WIDE_SHARE = 3.0, 0.3  # something lies across lanes: its mass adds up, but no single scale is right
-UNEXPLAINED_COST = 9.0  # a change by anything else: a bag put down, a fixture moved
 TRUST = 0.7  # in what a shelf look says of products
-COUNT_TRUST = 0.5  # in its count of units, where a scale counts, too
 MOST_LOOKS = 3.0  # log-odds that a look may hold against an account for seeing something, or nothing
 MARGIN = 1.0  # log-odds by which an account must beat the one written
 MOST_SURE = 0.95
@@ -47,74 +39,19 @@ NAMELESS = "?"  # id of an event that has no place in a ledger yet
 
 
 @dataclass(frozen=True)
-class Goods:
-    """What events may be about: unit masses in grams by GTIN; each lane's own product and scale; neighbours.
-
-    A lane without a scale has a number below zero in place of one.
-    """
-
-    unit_grams: Mapping[str, float]
-    planned: Mapping[str, str]
-    scale: Mapping[str, int]
-    beside: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-    row: Mapping[str, int] = field(default_factory=dict)  # of a GTIN in the catalogue, as looks name products
-
-    @cached_property
-    def places(self) -> Mapping[int, tuple[str, ...]]:
-        """The lanes that stand on each scale."""
-        out: dict[int, tuple[str, ...]] = {}
-        for lane, scale in self.scale.items():
-            out[scale] = (*out.get(scale, ()), lane)
-        return out
-
-    def lanes_on(self, scale: int) -> tuple[str, ...]:
-        """The lanes that stand on a scale."""
-        return self.places.get(scale, ())
-
-
-def goods_of(store: Store, mute: frozenset[int] = frozenset()) -> Goods:
-    """The goods of a store; products of unknown mass are left out, and scales (indices) that are mute."""
-    gtins = [product.gtin for product in store.products]
-    lanes = list(zip(store.lanes, store.lane_product.tolist(), strict=True))
-    beside: dict[int, set[int]] = {}
-    for one, next_ in pairwise(store.lanes):
-        a, b = one.scale, next_.scale
-        seeing = a >= 0 and b >= 0 and not {a, b} & mute
-        same_shelf = one.id.rpartition(".")[0] == next_.id.rpartition(".")[0]
-        if same_shelf and seeing and a != b:
-            beside.setdefault(a, set()).add(b)
-            beside.setdefault(b, set()).add(a)
-    return Goods(
-        {gtin: grams for gtin, grams in zip(gtins, unit_grams(store).tolist(), strict=True) if grams > 0},
-        {lane.id: gtins[product] for lane, product in lanes if product >= 0},
-        {lane.id: lane.scale if lane.scale >= 0 and lane.scale not in mute else bare(lane.index) for lane, _ in lanes},
-        {scale: tuple(sorted(others)) for scale, others in beside.items()},
-        {gtin: row for row, gtin in enumerate(gtins)},
-    )
-
-
-def bare(lane: int) -> int:
-    """The number that stands for the scale that a lane (store index) has not."""
-    return -1 - lane
-
-
-@dataclass(frozen=True)
 class Case:
-    """Scales that are to be explained together, from when they were last quiet to now.
+    """A lane (id) that is to be explained, from when it was last left alone to now.
 
-    grams, noise: change and a sample's deviation by scale. reach: closeness 0..1 of each visit's hands to each scale
-    meanwhile. baskets: units by GTIN of each visit. lying: (lane, GTIN) of what is known to lie in wrong lanes.
-    looks: what still pictures from before and after say, by lane. places: the scales, those that are none included.
+    reach: closeness 0..1 of each visit's hands meanwhile. baskets: units by GTIN of each visit. lying: GTINs of what is
+    known to lie there although it belongs elsewhere. look: what still pictures from before and after say.
     """
 
-    grams: Mapping[int, float]
-    noise: Mapping[int, float]
+    lane: str
     told: tuple[LedgerEvent, ...]
-    reach: Mapping[str, Mapping[int, float]]
+    reach: Mapping[str, float]
     baskets: Mapping[str, Mapping[str, int]]
-    lying: frozenset[tuple[str, str]] = frozenset()
-    looks: Mapping[str, ShelfLook] = field(default_factory=dict)
-    places: tuple[int, ...] = ()
+    look: ShelfLook
+    lying: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -136,11 +73,10 @@ class Account:
 
 def explain(case: Case, goods: Goods) -> tuple[Account, float] | None:
     """The likeliest account and its probability; None where the events as written will do."""
-    kept = against(case, case.told, goods)
-    least = sum(float(np.log(reading(case.noise[s]))) for s in case.grams)  # no account's masses fit better
-    least -= TRUST * sum(float(np.log(len(goods.row))) for _ in case.looks)
+    kept = unlike(case, case.told, goods)
+    least = -TRUST * float(np.log(len(goods.row)))  # no account looks better
     found = [
-        replace(a, cost=a.cost + against(case, after(case.told, a), goods))
+        replace(a, cost=a.cost + unlike(case, after(case.told, a), goods))
         for a in accounts(case, goods) if a.cost + least < kept - MARGIN
     ]  # fmt: skip
     best = min(found, key=lambda account: account.cost, default=None)
@@ -148,11 +84,6 @@ def explain(case: Case, goods: Goods) -> tuple[Account, float] | None:
         return None
     costs = np.array([kept, *(account.cost for account in found)])
     return best, min(MOST_SURE, float(1.0 / np.exp(best.cost - costs).sum()))
-
-
-def unexplained(case: Case, goods: Goods) -> bool:
-    """Whether the events as written are no better than anything else that may move a scale."""
-    return bool(case.grams) and misfit(case, case.told, goods) >= by_anything(case) - 1e-6
 
 
 def after(told: Sequence[LedgerEvent], account: Account) -> list[LedgerEvent]:
@@ -163,7 +94,7 @@ def after(told: Sequence[LedgerEvent], account: Account) -> list[LedgerEvent]:
 
 
 def accounts(case: Case, goods: Goods) -> Iterator[Account]:
-    """Every account but the one written, at what it costs beside its misfit: one change, or two cheap ones."""
+    """Every account but the one written, at what it costs beside its looks: one change, or two cheap ones."""
     single = [*changes(case, goods), *added(case, goods)]
     for change in single:
         yield Account((change,), change.cost)
@@ -183,9 +114,9 @@ def changes(case: Case, goods: Goods) -> Iterator[Change]:
             apart = UNITS_COST + UNIT_COST * abs(units - event.quantity)
             if units != event.quantity:
                 yield Change(event, replace(event, quantity=units), flip + apart)
-            for gtin, cost in products(case, event.kind, event.visit, event.lane, goods):
+            for gtin, cost in products(case, event.kind, event.visit, goods):
                 if gtin != event.gtin:
-                    many = apart if goods.planned.get(event.lane) == gtin else MORE_STRANGERS_COST * (units - 1)
+                    many = apart if goods.planned.get(case.lane) == gtin else MORE_STRANGERS_COST * (units - 1)
                     yield Change(event, replace(event, gtin=gtin, quantity=units), flip + OTHER_COST + cost + many)
             yield from turned(event, units, flip + OTHER_COST + PLANNED_COST + UNIT_COST * (units - 1), goods)
         if event.kind == "return":
@@ -202,11 +133,9 @@ def turned(event: LedgerEvent, units: int, cost: float, goods: Goods) -> Iterato
 
 def others(case: Case, event: LedgerEvent, cost: float, goods: Goods) -> Iterator[Change]:
     """A return as somebody else's, of something that they had."""
-    scale = goods.scale.get(event.lane)
-    near = {visit: by.get(scale, 0.0) for visit, by in case.reach.items()} if scale is not None else {}
-    for visit, closeness in near.items():
+    for visit, closeness in case.reach.items():
         if visit != event.visit and closeness >= LEAST_REACH:
-            who = float(np.log(max(sum(near.values()), 1.0) / closeness))
+            who = float(np.log(max(sum(case.reach.values()), 1.0) / closeness))
             for gtin in case.baskets.get(visit, {}):
                 if gtin in goods.unit_grams:
                     mine = replace(event, visit=visit, gtin=gtin, quantity=1)
@@ -215,32 +144,23 @@ def others(case: Case, event: LedgerEvent, cost: float, goods: Goods) -> Iterato
 
 def added(case: Case, goods: Goods) -> Iterator[Change]:
     """One event that nobody wrote."""
-    for kind in KINDS_ADDED:
-        for scale in case.places:
-            if case.told or case.grams.get(scale, 0.0) * (1 if kind == "take" else -1) <= 0:
-                yield from added_at(case, scale, kind, goods)
-
-
-def added_at(case: Case, scale: int, kind: Kind, goods: Goods) -> Iterator[Change]:
-    """One event of a kind at a scale that nobody wrote."""
     base = ADD_COST + (ADD_TOO_COST if case.told else 0.0)
-    near = {visit: by_scale.get(scale, 0.0) for visit, by_scale in case.reach.items()}
-    for visit, closeness in near.items():
-        if closeness < LEAST_REACH:
-            continue
-        who = float(np.log(max(sum(near.values()), 1.0) / closeness))
-        for lane in goods.lanes_on(scale):
-            for gtin, cost in products(case, kind, visit, lane, goods):
-                known = goods.planned.get(lane) == gtin or cost < STRANGER_COST
+    for kind in KINDS_ADDED:
+        for visit, closeness in case.reach.items():
+            if closeness < LEAST_REACH:
+                continue
+            who = float(np.log(max(sum(case.reach.values()), 1.0) / closeness))
+            for gtin, cost in products(case, kind, visit, goods):
+                known = goods.planned.get(case.lane) == gtin or cost < STRANGER_COST
                 for units in range(1, MAX_UNITS + 1):
                     many = (ADDED_UNIT_COST if known else MORE_STRANGERS_COST) * (units - 1)
-                    event = LedgerEvent(NAMELESS, 0, kind, visit, gtin, units, 0.5, lane=lane)
+                    event = LedgerEvent(NAMELESS, 0, kind, visit, gtin, units, 0.5, lane=case.lane)
                     yield Change(None, event, base + who + cost + many + (0.0 if known else ADD_STRANGER_COST))
 
 
-def products(case: Case, kind: str, visit: str, lane: str, goods: Goods) -> Iterator[tuple[str, float]]:
-    """What may have been taken from a lane, or put into it by a visit, and what speaks against it."""
-    own = goods.planned.get(lane, "")
+def products(case: Case, kind: str, visit: str, goods: Goods) -> Iterator[tuple[str, float]]:
+    """What may have been taken from the lane, or put into it by a visit, and what speaks against it."""
+    own = goods.planned.get(case.lane, "")
     if own in goods.unit_grams:
         yield own, PLANNED_COST
     if kind == "return":
@@ -251,85 +171,25 @@ def products(case: Case, kind: str, visit: str, lane: str, goods: Goods) -> Iter
     choice = float(np.log(max(len(goods.unit_grams), 2)))
     for gtin in goods.unit_grams:
         if gtin != own:
-            yield gtin, LYING_COST if (lane, gtin) in case.lying else STRANGER_COST + choice
+            yield gtin, LYING_COST if gtin in case.lying else STRANGER_COST + choice
 
 
-def against(case: Case, events: Sequence[LedgerEvent], goods: Goods) -> float:
-    """What masses and looks say against events."""
-    seen = sum(unlike(look, lane, events, goods) for lane, look in case.looks.items())
-    return seen + (misfit(case, events, goods) if case.grams else 0.0)
-
-
-def unlike(look: ShelfLook, lane: str, events: Sequence[LedgerEvent], goods: Goods) -> float:
-    """What a look at a lane says against events: minus the log of its probability, but for a constant."""
+def unlike(case: Case, events: Sequence[LedgerEvent], goods: Goods) -> float:
+    """What the look says against events: minus the log of its probability, but for a constant."""
     net: dict[str, int] = {}
     for event in events:
-        if event.lane == lane:
-            net[event.gtin] = net.get(event.gtin, 0) + signed(event)
-    out = 0.0
+        net[event.gtin] = net.get(event.gtin, 0) + signed(event)
+    look, out = case.look, 0.0
     for side, sign in enumerate((-1, 1)):  # what left, what came
         moved = [gtin for gtin, units in net.items() if units * sign > 0]
         seen = float(look.changed[side]) * (1 if moved else -1)
         out += min(float(np.logaddexp(0.0, -seen)), MOST_LOOKS)
         if len(moved) == 1 and moved[0] in goods.row:
             out -= TRUST * (float(look.named[side, goods.row[moved[0]]]) + float(np.log(len(goods.row))))
-    units = net.get(goods.planned.get(lane, ""), 0)
-    counted = float(look.net[int(np.clip(units, -MOST_UNITS, MOST_UNITS)) + MOST_UNITS])
-    return out - (COUNT_TRUST if goods.scale[lane] >= 0 else 1.0) * counted
-
-
-def misfit(case: Case, events: Sequence[LedgerEvent], goods: Goods) -> float:
-    """How badly events add up to the changes: minus the log of their density.
-
-    Scales side by side feel a part of each other's load, nobody knows how much. Something wide lies on its
-    neighbours, too: then the sum is right, and no single scale.
-    """
-    scales = sorted(case.grams)
-    row = {scale: i for i, scale in enumerate(scales)}
-    change = np.array([case.grams[s] for s in scales])
-    mean, spread = np.zeros(len(scales)), np.diag([reading(case.noise[s]) ** 2 for s in scales])
-    net: dict[tuple[int, str], int] = {}
-    moved: dict[tuple[int, str], int] = {}
-    for event in events:
-        key = goods.scale.get(event.lane, -1), event.gtin
-        if key[0] in row and event.gtin in goods.unit_grams:
-            net[key] = net.get(key, 0) + signed(event)
-            moved[key] = moved.get(key, 0) + event.quantity
-    for (scale, gtin), units in net.items():
-        grams = units * goods.unit_grams[gtin]
-        felt = np.zeros(len(scales))
-        felt[row[scale]] = 1.0
-        for other in goods.beside.get(scale, ()):
-            shift = np.zeros(len(scales))
-            shift[row[scale]] = -1.0
-            if other in row:
-                shift[row[other]] = 1.0
-            felt += LEAK * shift
-            spread += np.outer(shift, shift) * (LEAK_SD * grams) ** 2
-        mean += grams * felt
-        loose = BATCH**2 * grams**2 + moved[scale, gtin] * (UNIT * goods.unit_grams[gtin]) ** 2
-        spread += np.outer(felt, felt) * loose
-    apart = change - mean
-    each = float(apart @ np.linalg.solve(spread, apart)) / 2 + float(np.linalg.slogdet(spread)[1]) / 2
-    each = min(each, by_anything(case))
-    if len(scales) == 1:
-        return each
-    total, wide = float(apart.sum()), float(spread.sum())
-    elsewhere = float(np.log(max(WIDE_SHARE * np.abs(change).sum(), READING_G)))
-    return min(each, (total**2 / wide + float(np.log(wide))) / 2 + WIDE_COST + elsewhere * (len(scales) - 1))
-
-
-def by_anything(case: Case) -> float:
-    """What a change costs that nothing explains."""
-    sizes = (max(abs(case.grams[s]), reading(case.noise[s])) for s in case.grams)
-    return UNEXPLAINED_COST + sum(float(np.log(size)) for size in sizes)
-
-
-def reading(noise: float) -> float:
-    """Deviation in grams of a settled level."""
-    return float(np.hypot(READING_G, NOISES * noise))
+    units = net.get(goods.planned.get(case.lane, ""), 0)
+    return out - float(look.net[int(np.clip(units, -MOST_UNITS, MOST_UNITS)) + MOST_UNITS])
 
 
 def signed(event: LedgerEvent) -> int:
-    """Units that an event puts on the scale."""
+    """Units that an event puts into the lane."""
     return event.quantity if event.kind == "return" else -event.quantity

@@ -1,18 +1,16 @@
-"""What settled scales are told of the state, and what their entries change in it."""
+"""What the looks at lanes without scales are told of the state, and the entries that come of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from openaisle.accounts import bare
 from openaisle.messages import NANOSECONDS
 from openaisle.predictor import Predictor
 from openaisle.receipts.events import Evidence, LedgerEvent
 from openaisle.receipts.ledger import fold
-from openaisle.settle import QUIET_S, Around, Sight, Stills
+from openaisle.settle import ALONE_TICKS, Around, Sight, Stills
 from openaisle.shelves import clear_windows
 from openaisle.state import Setup, State
 from openaisle.tokens.journey import FRAME_HZ, hands_in_lanes, opening_distance
@@ -23,8 +21,8 @@ CLOSE_M, LEAST_CLOSE = 0.1, 0.05  # a hand this far from a lane is a third as cl
 
 
 def surroundings(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> Around:
-    """What there is to know beside scales and events."""
-    since = tick.index - int(QUIET_S) + 1  # the last frames of that tick came when all was quiet
+    """What there is to know beside events."""
+    since = tick.index - ALONE_TICKS + 1  # the last frames of that tick came when nobody was there any more
 
     def look(lane: str, before: Stills) -> Sight | None:
         product = int(setup.table.product[setup.store.lane_index[lane]])
@@ -42,29 +40,28 @@ def surroundings(state: State, tick: Tick, predictor: Predictor, setup: Setup) -
 
 
 def found_late(event: LedgerEvent, number: int, tick: Tick, setup: Setup) -> LedgerEvent:
-    """An event that a settled scale showed, as an entry of the ledger."""
+    """An event that a shelf showed, as an entry of the ledger."""
     lane = setup.store.lanes[setup.store.lane_index[event.lane]]
     seen = tuple(camera.id for camera in setup.store.cameras if camera.sees(lane.front_m))
-    began_ns = tick.time_ns - int(2 * QUIET_S * NANOSECONDS)
-    scales = (setup.store.spec.scales[lane.scale].id,) if setup.table.scale[lane.index] >= 0 else ()
-    evidence = Evidence(seen, scales, began_ns, tick.time_ns, lane.id)
+    began_ns = tick.time_ns - 2 * ALONE_TICKS * NANOSECONDS
+    evidence = Evidence(seen, (), began_ns, tick.time_ns, lane.id)
     name = f"t{tick.index:06d}-s{number}"
-    return replace(event, event_id=name, time_ns=tick.time_ns - int(QUIET_S * NANOSECONDS), evidence=evidence)
+    return replace(event, event_id=name, time_ns=tick.time_ns - ALONE_TICKS * NANOSECONDS, evidence=evidence)
 
 
-def reach_of(state: State, setup: Setup) -> dict[str, dict[int, float]]:
-    """Closeness from 0 to 1 of each visit's hands to scales in the tick's slots, where it is worth mentioning."""
-    table = setup.table
-    out: dict[str, dict[int, float]] = {}
-    if not state.shoppers:
+def reach_of(state: State, setup: Setup) -> dict[str, dict[str, float]]:
+    """Closeness from 0 to 1 of each visit's hands to lanes without a scale in the tick's slots, where it is any."""
+    table, out = setup.table, dict[str, dict[str, float]]()
+    lanes = np.flatnonzero(table.scale < 0)
+    if not state.shoppers or not len(lanes):
         return out
     tracks = track_window(state)
-    close = np.exp(-opening_distance(table, hands_in_lanes(table, tracks))[:, :, -FRAME_HZ:].min((2, 3)) / CLOSE_M)
-    for shopper, row in zip(state.shoppers, close, strict=True):
+    far = opening_distance(table, hands_in_lanes(table, tracks))[:, lanes, -FRAME_HZ:].min((2, 3))
+    for shopper, row in zip(state.shoppers, np.exp(-far / CLOSE_M), strict=True):
         mine = out.setdefault(shopper.visit, {})
-        for lane in np.flatnonzero(row > LEAST_CLOSE).tolist():
-            scale = int(table.scale[lane]) if table.scale[lane] >= 0 else bare(lane)
-            mine[scale] = max(mine.get(scale, 0.0), float(row[lane]))
+        for at in np.flatnonzero(row > LEAST_CLOSE).tolist():
+            lane = setup.store.lanes[lanes[at]].id
+            mine[lane] = max(mine.get(lane, 0.0), float(row[at]))
     return out
 
 
@@ -78,21 +75,3 @@ def lying_of(state: State, setup: Setup) -> frozenset[tuple[str, str]]:
     """Lane and GTIN of what is known to lie in wrong lanes."""
     store = setup.store
     return frozenset((store.lanes[lane].id, store.products[product].gtin) for lane, product in state.lying)
-
-
-def lie(
-    lying: Mapping[tuple[int, int], tuple[int, int]], entry: LedgerEvent, replaced: LedgerEvent | None, setup: Setup
-) -> Mapping[tuple[int, int], tuple[int, int]]:
-    """What lies in a wrong lane after an entry of the ledger."""
-    out = dict(lying)
-    second = entry.time_ns // NANOSECONDS
-    for event, sign in ((replaced, 1), (entry, -1)):
-        if event is None or not event.lane:
-            continue
-        lane, product = setup.store.lane_index[event.lane], setup.store.product_index[event.gtin]
-        if setup.table.product[lane] == product:
-            continue
-        units = out.pop((lane, product), (0, 0))[0] + sign * event.delta(event.visit)
-        if units > 0:
-            out[lane, product] = (units, second)
-    return out

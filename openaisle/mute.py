@@ -1,7 +1,8 @@
 """Scales that tell nothing, dead ones and those loaded beyond their limit, are no scales as long as that lasts.
 
 In: the constants of a run and the last seconds of readings. Out: the constants with the lanes of mute scales as lanes
-without one, so that hands and shelves speak for them; and what settling must forget. Pure.
+without one, so that hands and shelves speak for them. What changes meanwhile is not the scale's to tell: the level at
+which it comes back is where it begins anew (weighing/interactions.py). Pure.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.accounts import Goods, goods_of
-from openaisle.settle import Settled
 from openaisle.state import Setup
 from openaisle.store.store import Store
 from openaisle.tokens.scales import WINDOW
+from openaisle.weighing.goods import Goods, goods_of
 
 FULL_SHARE = 0.96  # of the limit: nobody knows the zero of a cell better than this
 Float32 = NDArray[np.float32]
@@ -52,13 +52,3 @@ def without_mute(setup: Setup, grams: Float32) -> Setup:
 @lru_cache(maxsize=16)
 def _goods(store: Store, mute: frozenset[int]) -> Goods:
     return goods_of(store, mute)
-
-
-def forgetting(settled: Settled, mute: frozenset[int]) -> Settled:
-    """What is known of the scales without the levels of mute ones.
-
-    What changes while a scale is mute is not its to tell: the level at which it comes back is where it begins anew.
-    """
-    if not mute & settled.level.keys():
-        return settled
-    return replace(settled, level={scale: grams for scale, grams in settled.level.items() if scale not in mute})

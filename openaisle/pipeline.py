@@ -13,19 +13,19 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.accounts import NAMELESS, goods_of
+from openaisle.accounts import NAMELESS
 from openaisle.blind import note_blindness
-from openaisle.correcting import found_late, lie, surroundings
+from openaisle.booking import book, charge, charged, updates_since
+from openaisle.correcting import found_late, surroundings
 from openaisle.hands import glance
 from openaisle.identity import confirm, known_looks
 from openaisle.messages import NANOSECONDS, GateEvent, VideoFrame
-from openaisle.mute import forgetting, without_mute
-from openaisle.owners import settle_owner
-from openaisle.predictor import Arrays, Predictor, VisualTokens, WrittenEvent, floats, visual_tokens
-from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record, update_of, updates_of
-from openaisle.receipts.events import Evidence, LedgerEvent
-from openaisle.receipts.ledger import fold, renamed
-from openaisle.receipts.pricing import Receipt, ReviewPolicy, local_day, price
+from openaisle.mute import without_mute
+from openaisle.predictor import Arrays, Predictor, VisualTokens, floats, visual_tokens
+from openaisle.receipts.document import ReceiptRecord, ReceiptsDocument, Update, receipt_record
+from openaisle.receipts.ledger import renamed
+from openaisle.receipts.pricing import Receipt
+from openaisle.reconcile import weigh
 from openaisle.settle import Stills, settle
 from openaisle.shelves import keep_still
 from openaisle.state import ReceiptUpdate, Setup, Shopper, State, StepResult, Track
@@ -34,7 +34,6 @@ from openaisle.tokens.catalogue import picture_stack
 from openaisle.tokens.journey import (
     FRAME_HZ,
     FRAMES,
-    KINDS,
     lane_table,
     without_scales,
 )
@@ -45,10 +44,10 @@ from openaisle.tokens.shelf import shelf_views
 from openaisle.tokens.tick import Sensed, Tick, Ticker
 from openaisle.tracking import BIRTH_SLOTS, claim_exits, enter, find_unclaimed
 from openaisle.volume import Picture
-from openaisle.writing import Decides, write
+from openaisle.weighing.goods import goods_of
+from openaisle.writing import write
 
 ADOPT_NS = 6 * NANOSECONDS  # a guessed visit this young is the one a gate names
-HALF_SECOND_NS = NANOSECONDS // 2
 Float32 = NDArray[np.float32]
 
 
@@ -59,9 +58,10 @@ def set_up(store: Store, predictor: Predictor, *, video: bool = True, scales: bo
     names = {camera.id: i for i, camera in enumerate(store.cameras)}
     pictures = picture_stack(store)
     views = {lane.id: shelf_views(lane, store.cameras) for lane in store.lanes}
+    unweighed = frozenset() if scales else frozenset(range(len(store.spec.scales)))
     setup = Setup(
         store, table if scales else without_scales(table), rays, names, predictor.embed_catalogue(pictures),
-        predictor.embed_shelves(pictures), views, goods_of(store), video, scales, predictor.settles,
+        predictor.embed_shelves(pictures), views, goods_of(store, unweighed), video, scales, predictor.settles,
     )  # fmt: skip
     rows = np.full((len(store.spec.scales) if scales else 0, HISTORY), np.nan, dtype=np.float32)
     nobody = predictor.place(np.zeros((0, 2), dtype=np.float32), 0.4)
@@ -81,16 +81,12 @@ def step(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[
 def decide(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
     """What happened, of all that is known of people and scales: written, charged, and corrected where scales settle."""
     setup = without_mute(setup, state.grams)
-    remarks: list[LedgerEvent] = []
-    if isinstance(predictor, Decides):
-        events, remarks, state = predictor.decide(state, tick, setup)
-    else:
-        events, state = write(state, tick, predictor, setup)
-    before = len(state.ledger.events)
+    known = len(state.ledger.events)
+    events, state = write(state, tick, predictor, setup)
     state, updates = charge(state, tick, events, setup)
-    state, corrected = correct(state, tick, before, predictor, setup)
-    state, remarked = book(state, tick, remarks, setup)
-    return state, (*updates, *corrected, *remarked)
+    state, weighed = weigh(state, tick, known, setup)
+    state, seen = correct(state, tick, known, predictor, setup)
+    return state, (*updates, *weighed, *seen)
 
 
 def roll(grams: Float32, tick: Tick) -> Float32:
@@ -231,94 +227,20 @@ def find_lost(state: State, votes: Arrays, attention: Float32, tick: Tick, predi
     return state
 
 
-def charge(
-    state: State, tick: Tick, events: list[WrittenEvent], setup: Setup
-) -> tuple[State, tuple[ReceiptUpdate, ...]]:
-    """Events into the ledger, with what they tell of earlier ones; updates for every visit they touch."""
-    updates: list[ReceiptUpdate] = []
-    for numbered in enumerate(events):
-        entry = ledger_event(state, tick, numbered, setup)
-        doubts = {**state.doubts, entry.event_id: chances(state, numbered[1])}
-        state = replace(state, doubts=doubts)
-        state, told = book(state, tick, settle_owner(entry, state.ledger, doubts), setup)
-        updates += told
-    return state, tuple(updates)
-
-
-def chances(state: State, event: WrittenEvent) -> dict[str, float]:
-    """Each visit's chance to have been the one."""
-    out: dict[str, float] = {}
-    for shopper, chance in zip(state.shoppers, event.people, strict=False):  # not every model tells
-        out[shopper.visit] = out.get(shopper.visit, 0.0) + chance
-    return out
-
-
 def correct(
     state: State, tick: Tick, known: int, predictor: Predictor, setup: Setup
 ) -> tuple[State, tuple[ReceiptUpdate, ...]]:
-    """What the settled scales say of the ledger's entries, of which the first `known` are not new."""
+    """What shelves say of the ledger's entries in lanes without scales, of which the first `known` are not new."""
     if not setup.settles:
         return state, ()
     around = surroundings(state, tick, predictor, setup)
-    known_levels = forgetting(state.settled, setup.mute)
-    settled, entries = settle(known_levels, state.ledger.events[known:], state.grams, around, setup.goods)
+    settled, entries = settle(state.settled, state.ledger.events[known:], around, setup.goods)
     state = replace(state, settled=settled)
     told = [
         e if e.event_id != NAMELESS else found_late(e, n, tick, setup)
         for n, e in enumerate(entries) if not e.supersedes or state.ledger.counts(state.ledger.event(e.supersedes))
     ]  # fmt: skip
     return book(state, tick, told, setup)
-
-
-def book(state: State, tick: Tick, entries: list[LedgerEvent], setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
-    """Entries into the ledger; updates for every visit they touch."""
-    updates: list[ReceiptUpdate] = []
-    for entry in entries:
-        replaced = state.ledger.event(entry.supersedes) if entry.supersedes else None
-        before = (replaced, *state.ledger.corrections(entry.supersedes)) if replaced else ()
-        touched = entry.visits().union(*(event.visits() for event in before))  # who loses it is told, too
-        lying = lie(state.lying, entry, replaced, setup)
-        state = replace(state, ledger=state.ledger.append(entry), lying=lying)
-        for visit in sorted(touched):  # a set's order differs between processes
-            receipt = charged(state, visit, tick.time_ns, setup.store)
-            told = updates_of(entry, visit, tick.sensed_ns, replaced)
-            updates += [ReceiptUpdate(visit, update, receipt) for update in told]
-    return state, tuple(updates)
-
-
-def updates_since(state: State, known: int, tick: Tick, setup: Setup) -> tuple[ReceiptUpdate, ...]:
-    """Updates for what corrections replaced after the first `known` entries of the ledger."""
-    fresh = [entry for entry in state.ledger.events[known:] if entry.supersedes]
-    told = [(e, charged(state, e.visit, tick.time_ns, setup.store)) for e in fresh]
-    return tuple(ReceiptUpdate(e.visit, update_of(e, e.visit, tick.sensed_ns), receipt) for e, receipt in told)
-
-
-def charged(state: State, visit: str, time_ns: int, store: Store) -> Receipt:
-    """A visit's receipt as the ledger stands, at the prices of the day."""
-    day = local_day(max(time_ns, 0), store.spec.time_zone)
-    policy = ReviewPolicy(blind=tuple(sorted(state.blinded.get(visit, ()))))
-    return price(fold(state.ledger, visit), store.spec, store.products, day, policy)
-
-
-def ledger_event(state: State, tick: Tick, numbered: tuple[int, WrittenEvent], setup: Setup) -> LedgerEvent:
-    """A written event with its evidence, as an entry of the ledger."""
-    i, event = numbered
-    lane = setup.store.lanes[event.lane] if event.lane >= 0 else None
-    at = lane.front_m if lane else np.append(state.memory["floor"][event.shopper], 1.0)
-    seen = [camera.id for camera in setup.store.cameras if camera.sees(at)]
-    weighed = lane is not None and setup.table.scale[lane.index] >= 0
-    scales = (setup.store.spec.scales[lane.scale].id,) if lane and weighed else ()
-    name = lane.id if lane else ""
-    ago_ns = round(event.ago_s * NANOSECONDS)
-    evidence = Evidence(tuple(seen), scales, tick.time_ns - ago_ns, tick.time_ns + NANOSECONDS, name)
-    to = state.shoppers[event.receiver].visit if event.receiver >= 0 else ""
-    kind = KINDS[event.kind]
-    assert kind in ("take", "return", "hand_over")
-    return LedgerEvent(
-        f"t{tick.index:06d}-{i}", tick.time_ns + HALF_SECOND_NS - ago_ns, kind,  # type: ignore[arg-type]  # checked above
-        state.shoppers[event.shopper].visit, setup.store.products[event.product].gtin, event.quantity, event.confidence,
-        lane=name, to_visit=to, evidence=evidence,
-    )  # fmt: skip
 
 
 def finish(state: State, tick: Tick) -> State:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.accounts import Goods
 from openaisle.identity import Identities
 from openaisle.owners import Doubts
 from openaisle.predictor import Arrays, WrittenEvent
@@ -24,6 +23,8 @@ from openaisle.tokens.scales import HISTORY
 from openaisle.tokens.shelf import ShelfView
 from openaisle.tokens.tick import Tick
 from openaisle.tracking import Births
+from openaisle.weighing.goods import Goods
+from openaisle.weighing.memory import Weighing
 
 Float32 = NDArray[np.float32]
 
@@ -42,7 +43,7 @@ class Setup:
     goods: Goods
     video: bool = True
     scales: bool = True
-    settles: bool = True  # the predictor's word is not the last
+    settles: bool = True  # the predictor's word is not the last: scales and shelves have it
     mute: frozenset[int] = frozenset()  # scales that tell nothing at the moment (mute.py)
 
 
@@ -101,6 +102,7 @@ class State:
     recent: tuple[Written, ...] = ()
     births: Births = field(default_factory=Births)
     identities: Identities = field(default_factory=Identities)
+    weighing: Weighing = field(default_factory=Weighing)
     settled: Settled = field(default_factory=Settled)
     doubts: Doubts = field(default_factory=dict)
     finished: Mapping[str, int] = field(default_factory=dict)  # visit → when its receipt became final
@@ -108,7 +110,6 @@ class State:
     blinded: Mapping[str, frozenset[str]] = field(default_factory=dict)  # visit → blind sensors that could matter to it
     trail: tuple[Steps, ...] = ()  # the last seconds
     entered: int = 0
-    peer: object = None  # what a predictor that decides by itself remembers
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from openaisle.identity import distances
 from openaisle.messages import NANOSECONDS
 from openaisle.predictor import HAND_OVER, Arrays, Predictor, TickView, WrittenEvent
-from openaisle.receipts.events import LedgerEvent
 from openaisle.receipts.ledger import fold
 from openaisle.state import Setup, State, Written
 from openaisle.tokens.journey import ACTIVITIES, FRAMES, Candidate, RecentEvent, TrackWindow, tick_features
@@ -20,15 +18,6 @@ from openaisle.tokens.tick import Tick
 RECENT_TICKS = 3  # how long the decoder sees what it wrote
 HAND_OVER_M = 1.4  # two people this close may hand something over although no lane is active
 HAND_OVER_SURE = 0.5  # a hand-over makes two receipts wrong where it never was
-
-
-@runtime_checkable
-class Decides(Protocol):
-    """A predictor that does not decode tick by tick, but decides for itself when it knows what happened."""
-
-    def decide(self, state: State, tick: Tick, setup: Setup) -> tuple[list[WrittenEvent], list[LedgerEvent], State]:
-        """Events to write into the ledger now, remarks for it, and the state with what it remembers (`State.peer`)."""
-        ...
 
 
 def track_window(state: State) -> TrackWindow:

@@ -14,9 +14,9 @@ PACKAGE = "openaisle"
 # Import order: a file imports only from its own room and from rooms above it.
 ROOMS = (
     "errors", "messages", "store", "sensors", "recording", "sim", "tokens", "receipts", "predictor", "identity",
-    "tracking", "volume", "hands", "shelves", "accounts", "settle", "owners", "state", "blind", "writing",
-    "correcting", "mute", "pipeline", "modular", "model", "training", "registry", "edge", "flywheel",
-    "service", "bench", "view", "demo", "cli",
+    "tracking", "volume", "hands", "shelves", "weighing", "accounts", "settle", "owners", "state", "blind", "writing",
+    "correcting", "mute", "booking", "reconcile", "pipeline", "modular", "model", "training", "registry", "edge",
+    "flywheel", "service", "bench", "view", "demo", "cli",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from openaisle.edge.runtime import load_predictor
 from openaisle.messages import NANOSECONDS
-from openaisle.modular.peer import Memory, ModularPredictor
+from openaisle.modular.peer import ModularPredictor
 from openaisle.pipeline import run, set_up, step
 from openaisle.receipts.pricing import Receipt
 from openaisle.state import ReceiptUpdate, StepResult
@@ -65,8 +65,7 @@ def test_what_a_batch_weighs_is_learnt_on_the_way() -> None:
     setup, state = set_up(STORE, predictor)
     for tick in Ticker(STORE).ticks(shopping([(5.0, 0, -340.0), (9.0, 0, -340.0)], ANN, 14.0)):
         state, _ = step(state, tick, predictor, setup)
-    assert isinstance(state.peer, Memory)
-    mass, _ = state.peer.learnt.mass(STORE.product_index[STORE.products[0].gtin])
+    mass, _ = state.weighing.learnt.mass(STORE.product_index[STORE.products[0].gtin])
     assert 334 < mass < 341
 
 
@@ -81,8 +80,7 @@ def test_the_step_is_pure() -> None:
         before = state
         state, updates = step(state, tick, used, setup)
         assert len(again.ledger.events) == len(state.ledger.events)
-        assert isinstance(state.peer, Memory)
-        assert before.peer is not state.peer
+        assert before.weighing is not state.weighing
         told += updates
     assert len(told) == 1
 

@@ -7,9 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from openaisle.messages import ScaleBatch
-from openaisle.mute import forgetting, mute_scales, without_mute
+from openaisle.mute import mute_scales, without_mute
 from openaisle.pipeline import run, set_up
-from openaisle.settle import Settled
 from openaisle.tokens.scales import HISTORY, WINDOW
 from openaisle.tokens.tick import Sensed
 from tests.pipeline.scripted import START, Scripted, shopping
@@ -61,12 +60,6 @@ def test_lanes_of_mute_scales_are_lanes_without_one() -> None:
     assert partly.goods.scale[LANES[0]] < 0 <= partly.goods.scale[LANES[1]]
     assert partly.goods.beside == {}
     assert setup.table.scale.tolist() == [0, 1, -1]
-
-
-def test_levels_of_mute_scales_are_forgotten() -> None:
-    known = Settled(level={0: 5000.0, 1: 6000.0})
-    assert forgetting(known, frozenset({0})).level == {1: 6000.0}
-    assert forgetting(known, frozenset()) is known
 
 
 @pytest.mark.parametrize("from_s", [4.0, 7.5])

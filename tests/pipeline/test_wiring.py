@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from openaisle.correcting import lie, surroundings
+from openaisle.booking import lie
+from openaisle.correcting import surroundings
 from openaisle.pipeline import finish, run, set_up, step
 from openaisle.predictor import Float32, ShelfLook, ShelfWindows, TickView, WrittenEvent
 from openaisle.receipts.events import LedgerEvent
 from openaisle.tokens.tick import Tick, Ticker
 from tests.pipeline.scripted import START, Scripted, films, lane_row, shopping, with_film
-from tests.tokens.corner import BEANS, COLA, GRAMS, LANES, corner_store
+from tests.tokens.corner import BEANS, COLA, CRISPS, GRAMS, LANES, corner_store
 
 BOTH = [(1.0, "entry", "ann"), (1.2, "entry", "bob")]
 
@@ -28,8 +29,12 @@ class Looking(Scripted):
         self.windows.append(windows)
         return super().look_at_shelf(windows, vectors)
 
+    def write(self, view: TickView) -> list[WrittenEvent]:
+        """Of the table, which has no scale, as of the first lane."""
+        return [replace(event, lane=lane_row(corner_store(), 2), product=2) for event in super().write(view)]
 
-def test_a_settled_lane_is_looked_at_before_and_after() -> None:
+
+def test_a_lane_without_a_scale_is_looked_at_before_and_after() -> None:
     eyes = Looking()
     sent = shopping([(6.0, 0, -GRAMS[COLA])], BOTH, 16.0)
     film = (
@@ -37,11 +42,11 @@ def test_a_settled_lane_is_looked_at_before_and_after() -> None:
         for frame in films(16.0)
     )
     *_, last = run(corner_store(), with_film(sent, film), eyes)
-    taken = [w for w in eyes.windows if w.product == 0]
+    taken = [w for w in eyes.windows if w.product == 2]
     assert taken
     assert int(taken[0].before.mean()) == 90
     assert int(taken[0].after.mean()) == 100
-    assert [line.quantity for line in last.receipts["ann"].lines] == [1]
+    assert sorted(line.gtin for line in last.receipts["ann"].lines) == sorted([CRISPS.zfill(14), COLA.zfill(14)])
 
 
 class Confused(Scripted):

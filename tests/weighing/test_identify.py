@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from openaisle.modular.identify import Explanation, Law, Scene, candidates, explain
-from openaisle.modular.learnt import BATCH, Learnt
+from openaisle.weighing.identify import Explanation, Law, Scene, candidates, explain
+from openaisle.weighing.learnt import BATCH, Learnt
 
 COLA, BEANS, TEA, SOAP, GUM = range(5)
 MASSES = (330.0, 420.0, 110.0, 112.0, 15.0)

@@ -1,16 +1,17 @@
-"""Who: the nearest hands over each event, all events of a time at once as an assignment of hands to events."""
+"""Who: the nearest hands over each event and what the decoder said, all events of a time at once as an assignment."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from lap import lapjv
 from numpy.typing import NDArray
 
-from openaisle.errors import MissingExtraError
 from openaisle.tokens.journey import FRAME_HZ, LaneTable
 from openaisle.tokens.scales import RATE_HZ
+from openaisle.weighing.witness import SAID, SHOWN, Told, who
 
 SAMPLES = RATE_HZ // FRAME_HZ  # of a scale per slot
 BEFORE_S, AFTER_S = 0.6, 0.4  # around a step: from the grasp to the hand's way back
@@ -32,6 +33,13 @@ class Hands:
     numbers: tuple[int, ...]
     hands_m: Float  # [T, N, 2, 3], NaN = not in the shop
     sd_m: Float  # [T, N, 2]
+    told: tuple[Told, ...] = ()  # what the decoder wrote meanwhile
+
+    def belief(self, table: LaneTable, move: tuple[str, int], sample: int, told: Sequence[Told]) -> Float:
+        """Log-odds [N, 2], but for a constant, that each hand made a move (kind, lane): closeness and what was told."""
+        kind, lane = move
+        shown, said = self.closeness(table, lane, sample), who(told, kind, lane, sample, self.visits)
+        return shown if said is None else SHOWN * shown + SAID * said[:, None]
 
     def closeness(self, table: LaneTable, lane: int, sample: int) -> Float:
         """Log density [N, 2] that each hand was in a lane around a sample, over the slots of the event."""
@@ -72,19 +80,8 @@ def chances(closeness: Float, allowed: Sequence[bool]) -> Float:
     return np.asarray(weight / weight.sum())
 
 
-def solver() -> Callable[[Float], tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """SciPy's assignment; raises MissingExtraError. An extra: 80 MB that a shop's box need not carry."""
-    try:
-        from scipy.optimize import linear_sum_assignment
-    except ImportError as error:
-        raise MissingExtraError("scipy", "modular") from error
-    found: Callable[[Float], tuple[NDArray[np.intp], NDArray[np.intp]]] = linear_sum_assignment
-    return found
-
-
 def assign(closeness: Sequence[Float], allowed: Sequence[Sequence[bool]], samples: Sequence[int]) -> list[int]:
     """Who did each event [N rows of `closeness`]: those of one time get different hands, the nearest in all."""
-    solve = solver()
     out = [-1] * len(samples)
     for group in at_once(samples):
         scores = []
@@ -95,10 +92,10 @@ def assign(closeness: Sequence[Float], allowed: Sequence[Sequence[bool]], sample
         table = -np.array(scores)
         if table.shape[1] < len(group):
             table = np.tile(table, (1, len(group)))
-        rows, columns = solve(table)
+        _, columns, _ = lapjv(table, extend_cost=True)
         people = len(closeness[group[0]])
-        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-            out[group[row]] = (column // 2) % people
+        for event, column in zip(group, columns.tolist(), strict=True):
+            out[event] = (column // 2) % people
     return out
 
 

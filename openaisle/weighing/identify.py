@@ -14,8 +14,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.modular.learnt import Learnt
 from openaisle.tokens.journey import MAX_UNITS
+from openaisle.weighing.learnt import Learnt
 
 EVENT_COST = 1.5  # log-odds: of each event that is supposed
 UNIT_COST = 0.45  # of each unit beyond the first
@@ -180,8 +180,8 @@ def combined(law: Law, scale: int, moves: Sequence[Move]) -> list[tuple[Move, ..
 
 
 def same_goods(one: Move, other: Move) -> bool:
-    """Whether two moves are of one product in one direction by anybody: that is one move of more units."""
-    return one.kind == other.kind and one.product == other.product
+    """Whether two moves on one scale are of one product: then they are one move, of more units or of fewer."""
+    return one.product == other.product
 
 
 def candidates(scale: int, change: float, scene: Scene) -> Iterator[Move]:

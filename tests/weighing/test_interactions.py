@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.accounts import Goods
-from openaisle.modular.interactions import LONGEST, Interaction, Watch, watch
 from openaisle.tokens.scales import HISTORY, RATE_HZ
+from openaisle.weighing.goods import Goods
+from openaisle.weighing.interactions import LONGEST, Interaction, Watch, watch
 
 BESIDE = Goods({}, {}, {"a": 0, "b": 1, "c": 2}, {0: (1,), 1: (0, 2), 2: (1,)})
 Float32 = NDArray[np.float32]

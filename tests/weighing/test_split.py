@@ -7,15 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from openaisle.modular.associate import Hands
-from openaisle.modular.identify import Scene
-from openaisle.modular.interactions import Interaction, Rest
-from openaisle.modular.learnt import Learnt
-from openaisle.modular.split import MOST_RESTS, Part, shortened, split
 from openaisle.tokens.journey import lane_table
 from openaisle.tokens.scales import RATE_HZ
-from tests.modular.test_associate import TABLE, hands, in_lane
+from openaisle.weighing.associate import Hands
+from openaisle.weighing.identify import Scene
+from openaisle.weighing.interactions import Interaction, Rest
+from openaisle.weighing.learnt import Learnt
+from openaisle.weighing.split import MOST_RESTS, Part, shortened, split
+from openaisle.weighing.witness import Told
 from tests.tokens.corner import corner_store
+from tests.weighing.test_associate import TABLE, hands, in_lane
 
 COLA, BEANS, CRISPS = range(3)
 SCENE = Scene({0: (0,), 1: (1,)}, (COLA, BEANS, CRISPS), {0: (1,), 1: (0,)}, Learnt((330.0, 420.0, 50.0)))
@@ -91,3 +92,45 @@ def test_many_rests_are_shortened_without_losing_the_ends() -> None:
 def test_the_table_is_the_corners() -> None:
     assert lane_table(corner_store()).product.tolist() == [COLA, BEANS, CRISPS]
     assert RATE_HZ == 20
+
+
+def leaning(levels: Sequence[float]) -> list[tuple[str, int, int, int]]:
+    return run(found([5000, *levels, 4671]))
+
+
+def test_a_hand_that_leans_on_is_one_surprise_and_not_one_a_second() -> None:
+    assert leaning([4960, 4955, 4949, 4953, 4946]) == [("take", COLA, 1, 0)]
+
+
+def said(units: int, people: dict[str, float], product: int = COLA, sure: float = 0.9) -> Told:
+    return Told("t", 0, 0, 15, "take", product, units, people, sure)
+
+
+def test_who_takes_is_told_by_hands_and_witness_together() -> None:
+    both = hands(in_lane(0), in_lane(0))
+    for liked, share in (("v0", 0), ("v1", 1)):
+        told = said(1, {"v0": 0.2, "v1": 0.2, liked: 0.8})
+        assert run(found([5000, 4671]), who=replace(both, told=(told,))) == [("take", COLA, 1, share)]
+    far = hands(in_lane(0), in_lane(0, 0.5))
+    doubtful = said(1, {"v0": 0.4, "v1": 0.6})
+    assert run(found([5000, 4671]), who=replace(far, told=(doubtful,))) == [("take", COLA, 1, 0)]
+
+
+def test_two_who_were_told_of_get_one_each() -> None:
+    told = said(1, {"v0": 0.9, "v1": 0.1}), said(1, {"v0": 0.05, "v1": 0.95})
+    apart = replace(hands(in_lane(0), in_lane(0, 0.1)), told=told)
+    assert run(found([5000, 4342]), who=apart) == [("take", COLA, 1, 0), ("take", COLA, 1, 1)]
+
+
+def test_the_witness_decides_between_goods_of_one_mass() -> None:
+    one_scale = replace(SCENE, lanes={0: (0, 1)}, learnt=Learnt((330.0, 330.0, 50.0)))
+    between = hands((in_lane(0) + in_lane(1)) / 2)
+    for product in (COLA, BEANS):
+        told = replace(said(1, {"v0": 1.0}, product), lane=product)
+        assert run(found([5000, 4671]), one_scale, replace(between, told=(told,))) == [("take", product, 1, 0)]
+
+
+def test_a_witness_of_what_the_scale_denies_is_not_believed() -> None:
+    told = replace(ALONE, told=(said(3, {"v0": 1.0}),))
+    assert run(found([5000, 4671]), who=told) == [("take", COLA, 1, 0)]
+    assert run(found([5000, 5000.5]), who=told) == []

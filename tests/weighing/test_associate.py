@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from openaisle.modular.associate import Hands, assign, at_once, chances, cost_of_anybody, distance
 from openaisle.tokens.journey import lane_table
 from openaisle.tokens.scales import RATE_HZ
+from openaisle.weighing.associate import Hands, assign, at_once, chances, cost_of_anybody, distance
 from tests.tokens.corner import corner_store
 
 TABLE = lane_table(corner_store())

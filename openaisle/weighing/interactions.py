@@ -13,9 +13,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.accounts import Goods
-from openaisle.settle import clusters
 from openaisle.tokens.scales import RATE_HZ, fill_gaps
+from openaisle.weighing.goods import Goods, clusters
 
 SETTLED = RATE_HZ  # samples of quiet that end an interaction
 REST = 6  # samples: a hand that goes on at once leaves hardly more

@@ -1,7 +1,8 @@
 """Event splitting: which rests of an interaction were true levels, and what happened between each two of them.
 
 A hand that presses makes rests that come and go; two takes in a row make one that stays. Every way of joining an
-interaction's steps competes with the others, and each part is explained in the light of the parts before it.
+interaction's steps competes with the others, and each part is explained in the light of the parts before it, and of
+what the decoder wrote of it.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.modular.associate import Hands, assign, chances, cost_of_anybody, visits_allowed
-from openaisle.modular.identify import NOISES, READING_G, Explanation, Law, Move, Scene, candidates, explain
-from openaisle.modular.interactions import Interaction
 from openaisle.tokens.journey import LaneTable
+from openaisle.weighing.associate import Hands, assign, chances, cost_of_anybody, visits_allowed
+from openaisle.weighing.identify import NOISES, READING_G, Explanation, Law, Move, Scene, candidates, explain
+from openaisle.weighing.interactions import Interaction
+from openaisle.weighing.witness import HIDDEN_SHARE, Told, about, testimony
 
 MOST_RESTS = 9
 PUSHED_COST, PUSHED_G = 1.5, 60.0  # of a rest that only came and went, by scale; its usual size
+LEANING_G = 8.0  # by which a hand that leans on goes on changing it
 SHARED_SURE = 0.6  # that two hands in one lane took one unit each, and not one of them two
 IN_LANE = -1.3  # log density of a hand (associate.py) that was in the lane all the time
 BESIDE = -4.0  # and of one that was near by
@@ -76,8 +79,7 @@ def split(found: Interaction, scene: Scene, hands: Hands, table: LaneTable) -> t
         ways = []
         for first in range(last):
             part = between(found, (first, last), best[first].scene, hands, table)
-            cost = best[first].cost + part.explanation.cost
-            cost += sum(passing(found, first, middle, last) for middle in range(first + 1, last))
+            cost = best[first].cost + part.explanation.cost + passing(found, first, last)
             ways.append((cost, first, part))
         cost, first, part = min(ways, key=lambda way: way[0])
         best.append(_Path(cost, (*best[first].parts, part), after(best[first].scene, part, hands)))
@@ -112,10 +114,12 @@ def between(found: Interaction, span: tuple[int, int], scene: Scene, hands: Hand
         for move in candidates(scale, float(change[i]), scene):
             if move.lane not in seen:
                 seen[move.lane] = hands.closeness(table, move.lane, instant[scale])
+            spoken = testimony(hands.told, (move.kind, scale, move.product, move.units), instant[scale])
             who = cost_of_anybody(seen[move.lane], visits_allowed(hands.visits, move.owners))
-            options.setdefault(scale, []).append(replace(move, cost=move.cost + who))
+            cost = move.cost + who * (HIDDEN_SHARE if spoken else 1.0) - spoken
+            options.setdefault(scale, []).append(replace(move, cost=cost))
     told = explain(law, options)
-    events = tuple(attributed(told, (change, instant), seen, hands))
+    events = tuple(attributed(told, (change, instant), hands, table))
     lost = None if told.moves else missing(found, (change, instant), (scene, hands), table)
     return Part(first, last, told, events, lost)
 
@@ -138,36 +142,45 @@ def missing(
     return best if best.person >= 0 else None
 
 
-def attributed(
-    told: Explanation, what: tuple[Float, Mapping[int, int]], seen: Mapping[int, Float], hands: Hands
-) -> list[Event]:
+def attributed(told: Explanation, what: tuple[Float, Mapping[int, int]], hands: Hands, table: LaneTable) -> list[Event]:
     """An explanation's moves with the people who did them."""
     change, instant = what
     if not hands.visits:
         return []
-    moves = [one for move in told.moves for one in shared(move, seen[move.lane], hands)]
-    allowed = [visits_allowed(hands.visits, move.owners) for move in moves]
-    samples = [instant[move.scale] for move in moves]
-    who = assign([seen[move.lane] for move in moves], allowed, samples)
+    shares = [share for move in told.moves for share in shared(move, instant[move.scale], hands, table)]
+    beliefs = [hands.belief(table, (move.kind, move.lane), sample, told) for move, sample, told in shares]
+    allowed = [visits_allowed(hands.visits, move.owners) for move, _, _ in shares]
+    who = assign(beliefs, allowed, [sample for _, sample, _ in shares])
     grams = float(change.sum()) if len(told.moves) == 1 else None
     out = []
-    for move, free, sample, person in zip(moves, allowed, samples, who, strict=True):
-        share = chances(seen[move.lane], free if move.kind == "return" else [True] * len(free))
-        sure = told.confidence * (float(share[person]) if move in told.moves else SHARED_SURE)
+    for (move, sample, _), belief, free, person in zip(shares, beliefs, allowed, who, strict=True):
+        chance = chances(belief, free if move.kind == "return" else [True] * len(free))
+        sure = told.confidence * (SHARED_SURE if move.owners and move.kind == "take" else float(chance[person]))
         weighed = grams if move in told.moves else None
-        out.append(Event(move, sample, person, tuple(share.tolist()), sure, weighed))
+        out.append(Event(move, sample, person, tuple(chance.tolist()), sure, weighed))
     return out
 
 
-def shared(move: Move, close: Float, hands: Hands) -> list[Move]:
-    """A take of two units as one each, where the hands of two visits were in the lane alike; or as it is."""
-    if move.kind != "take" or move.units != 2:
-        return [move]
+def shared(move: Move, sample: int, hands: Hands, table: LaneTable) -> list[tuple[Move, int, tuple[Told, ...]]]:
+    """A take of several units as those of several people; or as it is: each with its sample and what was told of it.
+
+    The decoder told of each, or (of two units) two visits' hands were in the lane alike.
+    """
+    if move.kind != "take" or move.units < 2:
+        return [(move, sample, hands.told)]
+    near = about(hands.told, move.scale, "take", sample)
+    said = [t for t in near if (t.lane, t.product) == (move.lane, move.product)]
+    takers = {max(t.people, key=lambda visit: t.people[visit]) for t in said if t.people}
+    if len(takers) > 1 and sum(t.units for t in said) == move.units:
+        return [(replace(move, units=t.units), t.sample, (t,)) for t in said]
     best: dict[str, float] = {}
-    for visit, score in zip(hands.visits, close.max(1).tolist(), strict=True):
+    close = hands.closeness(table, move.lane, sample).max(1)
+    for visit, score in zip(hands.visits, close.tolist(), strict=True):
         best[visit] = max(score, best.get(visit, -np.inf))
-    near = [visit for visit, score in best.items() if score > IN_LANE]
-    return [replace(move, units=1, owners=(visit,)) for visit in near] if len(near) == 2 else [move]
+    both = [visit for visit, score in best.items() if score > IN_LANE]
+    if move.units == len(both) == 2:
+        return [(replace(move, units=1, owners=(visit,)), sample, ()) for visit in both]
+    return [(move, sample, hands.told)]
 
 
 def instant_of(found: Interaction, span: tuple[int, int], row: int) -> int:
@@ -179,14 +192,24 @@ def instant_of(found: Interaction, span: tuple[int, int], row: int) -> int:
     return found.instants[first + int(np.argmax(steps))][row]
 
 
-def passing(found: Interaction, first: int, middle: int, last: int) -> float:
-    """Minus the log density of a rest that only came and went, between two that were true levels."""
-    level, ends = found.rests[middle].grams, (found.rests[first].grams, found.rests[last].grams)
-    away = np.minimum(np.abs(level - ends[0]), np.abs(level - ends[1]))
+def passing(found: Interaction, first: int, last: int) -> float:
+    """Minus the log density of the rests that only came and went, between two that were true levels.
+
+    Each shows one of the two levels still, or a hand that presses; one that leans on costs no second surprise.
+    """
+    if last - first < 2:
+        return 0.0
+    levels = np.array([rest.grams for rest in found.rests], dtype=np.float64)  # [R, K]
     reading = np.hypot(READING_G, NOISES * found.noise)
-    still = (away / reading) ** 2 / 2 + np.log(reading)
-    pushed = PUSHED_COST + np.log(PUSHED_G) + away / (2 * PUSHED_G)
-    return float(np.minimum(still, pushed).sum())
+    still, pressed = np.zeros(levels.shape[1]), np.full(levels.shape[1], np.inf)
+    for middle in range(first + 1, last):
+        level = levels[middle]
+        away = np.minimum(np.abs(level - levels[first]), np.abs(level - levels[last]))
+        calm = (away / reading) ** 2 / 2 + np.log(reading)
+        begins = np.minimum(still, pressed) + PUSHED_COST + np.log(PUSHED_G) + away / (2 * PUSHED_G)
+        leans = pressed + np.log(2 * LEANING_G) + np.abs(level - levels[middle - 1]) / LEANING_G
+        still, pressed = np.minimum(still, pressed) + calm, np.minimum(begins, leans)
+    return float(np.minimum(still, pressed).sum())
 
 
 def after(scene: Scene, part: Part, hands: Hands) -> Scene:

@@ -1,0 +1,273 @@
+"""Scales have the last word once they rest: what moved them is explained anew, with what was written as testimony.
+
+While somebody rummages in a lane its scale swings by kilograms, and the decoder, which decides within a second, now and
+then writes a take or a return that never was, misses one, or miscounts. A quiet second later all levels in between are
+known. Where they tell it otherwise (weighing/), the ledger gets an entry with its reason; history is never rewritten.
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from openaisle.booking import book
+from openaisle.messages import NANOSECONDS
+from openaisle.owners import settle_owner
+from openaisle.predictor import floats
+from openaisle.receipts.events import Evidence, LedgerEvent
+from openaisle.receipts.ledger import Ledger, fold
+from openaisle.state import ReceiptUpdate, Setup, State
+from openaisle.tokens.journey import FRAME_HZ
+from openaisle.tokens.scales import AHEAD_S, RATE_HZ, TICK_S
+from openaisle.tokens.tick import Tick
+from openaisle.weighing.identify import Scene
+from openaisle.weighing.interactions import Interaction, watch
+from openaisle.weighing.learnt import SURE, Learnt
+from openaisle.weighing.memory import KEPT_SLOTS, Slot, Weighing
+from openaisle.weighing.split import Event, Lost, Part, split
+from openaisle.weighing.witness import Told
+
+LEAST_CONFIDENCE, MOST_CONFIDENCE = 0.05, 0.97
+UNNAMED_CONFIDENCE = 0.1  # of a receipt from which something is missing
+LATE = RATE_HZ // 2  # samples after an interaction's last rest whose testimony is still about it
+WEIGHING_G = 3.0  # deviation of what a step says of a unit's mass
+MIDDLE = round((AHEAD_S + TICK_S / 2) * RATE_HZ)  # samples from the middle of a tick to the end of its data
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """What has come to rest at a tick, and where in the ledger's time it lies."""
+
+    tick: Tick
+    setup: Setup
+    end: int  # number of samples so far
+
+    def time_ns(self, sample: int) -> int:
+        """When a sample was taken."""
+        return self.tick.time_ns + NANOSECONDS // 2 - (self.end - MIDDLE - sample) * NANOSECONDS // RATE_HZ
+
+    def evidence(self, lane: int, sample: int) -> Evidence:
+        """Where to look for what happened in a lane (store index, on a scale)."""
+        at, store = self.setup.store.lanes[lane], self.setup.store
+        seen = tuple(camera.id for camera in store.cameras if camera.sees(at.front_m))
+        middle_ns = self.time_ns(sample)
+        scales = (store.spec.scales[at.scale].id,)
+        return Evidence(seen, scales, middle_ns - NANOSECONDS, middle_ns + NANOSECONDS, at.id)
+
+
+def weigh(state: State, tick: Tick, known: int, setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
+    """What scales that have come to rest say of the ledger's entries, of which the first `known` are not new."""
+    if not setup.settles or not setup.scales:
+        return state, ()
+    memory = state.weighing
+    learnt = memory.learnt if memory.learnt.unit_grams else Learnt(tuple(setup.table.unit_grams.tolist()))
+    end = memory.watch.end + (tick.grams.shape[1] if len(tick.grams) else RATE_HZ)
+    told = (*memory.told, *heard(state, known, end - MIDDLE, setup))
+    slots = (*memory.slots, *slots_of(state))[-KEPT_SLOTS:]
+    opened = memory.watch.open | {t.scale for t in told}
+    seen, over = watch(replace(memory.watch, open=opened), tick.grams, state.grams, setup.goods)
+    state = replace(state, weighing=Weighing(seen, slots, told, learnt))
+    updates: list[ReceiptUpdate] = []
+    for found in over if state.shoppers else []:
+        state, changed = explained(state, found, _Rest(tick, setup, seen.end))
+        updates += changed
+    return let_go(state, tick, setup), tuple(updates)
+
+
+def heard(state: State, known: int, sample: int, setup: Setup) -> Iterator[Told]:
+    """What was written of lanes with scales in this tick, whose middle is a sample."""
+    for entry in state.ledger.events[known:]:
+        if entry.kind in ("take", "return") and entry.lane:
+            lane, product = setup.store.lane_index[entry.lane], setup.store.product_index[entry.gtin]
+            scale, people = int(setup.table.scale[lane]), dict(state.doubts.get(entry.event_id, {}))
+            if scale >= 0:
+                what = entry.kind, product, entry.quantity, people, entry.confidence
+                yield Told(entry.event_id, lane, scale, sample, *what)
+
+
+def slots_of(state: State) -> list[Slot]:
+    """Everybody's hands in the tick's slots."""
+    out = []
+    for rows in state.window[-FRAME_HZ:]:
+        spread = np.sqrt(np.trace(floats(rows["hand_variance"]), axis1=-2, axis2=-1) / 3)
+        numbers = rows["number"].tolist()
+        out.append(Slot({n: (floats(rows["hands"])[i], spread[i]) for i, n in enumerate(numbers)}))
+    return [Slot({})] * (FRAME_HZ - len(out)) + out
+
+
+def explained(state: State, found: Interaction, rest: _Rest) -> tuple[State, list[ReceiptUpdate]]:
+    """An interaction that is over: entries for what was written otherwise, and what it teaches."""
+    memory, tick, setup = state.weighing, rest.tick, rest.setup
+    mine = tuple(t for t in memory.told if t.scale in found.scales and t.sample <= found.rests[-1].end + LATE)
+    people = state.shoppers
+    hands = memory.hands(tuple(s.visit for s in people), tuple(s.number for s in people), mine)
+    standing = [(t, stands(t.event_id, state.ledger)) for t in mine]
+    parts = split(found, scene_before(state, standing, setup), hands, setup.table)
+    events = [event for part in parts for event in part.events]
+    updates: list[ReceiptUpdate] = []
+    for entry, chances in entries(standing, events, hands.visits, rest):
+        name = entry.supersedes or entry.event_id
+        state = replace(state, doubts={**state.doubts, name: chances} if chances else state.doubts)
+        booked = [entry] if entry.supersedes else settle_owner(entry, state.ledger, state.doubts)
+        state, changed = book(state, tick, booked, setup)
+        updates += changed
+    lost = [(part.lost, hands.visits[part.lost.person]) for part in parts if part.lost is not None]
+    state, changed = book(state, tick, [remark(what, visit, rest) for what, visit in lost], setup)
+    learnt = memory.learnt
+    for part in parts:
+        learnt = weighed(learnt, part)
+    told = tuple(t for t in memory.told if t not in mine)
+    return replace(state, weighing=replace(memory, told=told, learnt=learnt)), [*updates, *changed]
+
+
+def stands(name: str, ledger: Ledger) -> LedgerEvent:
+    """What counts of an event today: itself, or its last correction."""
+    corrections = ledger.corrections(name)
+    return corrections[-1] if corrections else ledger.event(name)
+
+
+def scene_before(state: State, standing: Sequence[tuple[Told, LedgerEvent]], setup: Setup) -> Scene:
+    """What may move, as if nothing of what is to be explained had been written."""
+    lanes_of = {scale: names for scale, names in setup.goods.places.items() if scale >= 0}
+    lanes = {scale: tuple(setup.store.lane_index[lane] for lane in names) for scale, names in lanes_of.items()}
+    baskets: dict[str, dict[int, int]] = {}
+    for visit in sorted({shopper.visit for shopper in state.shoppers}):
+        lines = fold(state.ledger, visit).lines
+        baskets[visit] = {setup.store.product_index[line.gtin]: line.quantity for line in lines}
+    learnt = replace(state.weighing.learnt, lying={key: units for key, (units, _) in state.lying.items()})
+    for told, event in standing:
+        product, units = setup.store.product_index[event.gtin], event.delta(event.visit)
+        basket = baskets.get(event.visit, {})
+        basket[product] = basket.get(product, 0) - units
+        if basket[product] <= 0:
+            del basket[product]
+        if setup.table.product[told.lane] != product:
+            learnt = learnt.moved(told.lane, product, units)
+    return Scene(lanes, setup.table.product.tolist(), setup.goods.beside, learnt, baskets)
+
+
+def entries(
+    standing: Sequence[tuple[Told, LedgerEvent]], events: Sequence[Event], visits: Sequence[str], rest: _Rest
+) -> Iterator[tuple[LedgerEvent, dict[str, float]]]:
+    """Entries, with each visit's chance, that turn what stands into what the scales say; none where they agree."""
+    pairs = paired(standing, events, visits, rest.setup)
+    for i, (told, event) in enumerate(standing):
+        if i in pairs:
+            found = events[pairs[i]]
+            if likeness(event, found, visits[found.person], rest.setup) < ALIKE:
+                yield correction(told, event, rest, (found, visits[found.person])), chances_of(found, visits)
+        elif event.delta(event.visit):
+            yield correction(told, event, rest), {}
+    for j in sorted(set(range(len(events))) - set(pairs.values())):
+        yield late(events[j], visits[events[j].person], rest, j), chances_of(events[j], visits)
+
+
+PRODUCT, VISIT, UNITS = 4, 2, 1  # what two tellings of one event may share, by weight
+ALIKE = PRODUCT + VISIT + UNITS
+
+
+def likeness(event: LedgerEvent, found: Event, visit: str, setup: Setup) -> int:
+    """How much of an entry of the ledger and an event that the scales show is the same."""
+    units, product = event.delta(event.visit), setup.store.product_index[event.gtin]
+    if units == 0 or (units > 0) != (found.move.kind == "take"):
+        return 0
+    same_units = abs(units) == found.move.units
+    return PRODUCT * (product == found.move.product) + VISIT * (event.visit == visit) + UNITS * same_units
+
+
+def paired(
+    standing: Sequence[tuple[Told, LedgerEvent]], events: Sequence[Event], visits: Sequence[str], setup: Setup
+) -> dict[int, int]:
+    """Which entry is about which event: the likest first, then the nearest in time."""
+    ways = []
+    for i, (told, event) in enumerate(standing):
+        for j, found in enumerate(events):
+            if told.scale == found.move.scale and told.kind == found.move.kind:
+                like = likeness(event, found, visits[found.person], setup)
+                ways.append((-like, abs(told.sample - found.sample), i, j))
+    out: dict[int, int] = {}
+    for _, _, i, j in sorted(ways):
+        if i not in out and j not in out.values():
+            out[i] = j
+    return out
+
+
+def correction(told: Told, event: LedgerEvent, rest: _Rest, found: tuple[Event, str] | None = None) -> LedgerEvent:
+    """An entry in place of one that stands: another event, and whose; None = it never was."""
+    now_ns = rest.tick.time_ns + NANOSECONDS  # the latest correction counts
+    mended = replace(
+        event, event_id=f"{told.event_id}~{rest.tick.index}", kind="correction", supersedes=told.event_id, quantity=0,
+        time_ns=now_ns, reason="the settled scales say otherwise", to_visit="",
+    )  # fmt: skip
+    if found is None:
+        return replace(mended, confidence=0.5)
+    (what, visit), store = found, rest.setup.store
+    return replace(
+        mended, visit=visit, gtin=store.products[what.move.product].gtin, quantity=-what.move.signed,
+        lane=store.lanes[what.move.lane].id, confidence=sure(what),
+    )  # fmt: skip
+
+
+def late(found: Event, visit: str, rest: _Rest, number: int) -> LedgerEvent:
+    """The entry for an event that nobody wrote."""
+    move, store = found.move, rest.setup.store
+    name = f"t{rest.tick.index:06d}-w{move.scale}.{number}"
+    return LedgerEvent(
+        name, rest.time_ns(found.sample), "take" if move.kind == "take" else "return", visit,
+        store.products[move.product].gtin, move.units, sure(found), store.lanes[move.lane].id,
+        evidence=rest.evidence(move.lane, found.sample), reason="the settled scales show it",
+    )  # fmt: skip
+
+
+def remark(lost: Lost, visit: str, rest: _Rest) -> LedgerEvent:
+    """No unit, but doubt: the receipt of whose hand was nearest asks for a person."""
+    store = rest.setup.store
+    gtin = store.products[rest.setup.table.product[lost.lane]].gtin
+    lane = store.lanes[lost.lane].id
+    return LedgerEvent(
+        f"t{rest.tick.index:06d}-u{lost.lane}", rest.time_ns(lost.sample), "correction", visit, gtin, 0,
+        UNNAMED_CONFIDENCE, lane, evidence=rest.evidence(lost.lane, lost.sample),
+        reason=f"{lost.grams:.0f} g left {lane}",
+    )  # fmt: skip
+
+
+def sure(found: Event) -> float:
+    """An event's confidence, as a receipt tells it."""
+    return float(np.clip(found.confidence, LEAST_CONFIDENCE, MOST_CONFIDENCE))
+
+
+def chances_of(found: Event, visits: Sequence[str]) -> dict[str, float]:
+    """Each visit's chance to have been the one."""
+    out: dict[str, float] = {}
+    for visit, chance in zip(visits, found.people, strict=True):
+        out[visit] = out.get(visit, 0.0) + chance
+    return out
+
+
+def weighed(learnt: Learnt, part: Part) -> Learnt:
+    """What a sure step teaches of a product's mass."""
+    for event in part.events:
+        if event.grams is not None and part.explanation.confidence > SURE:
+            learnt = learnt.weighed(event.move.product, abs(event.grams), event.move.units, WEIGHING_G)
+    return learnt
+
+
+def let_go(state: State, tick: Tick, setup: Setup) -> State:
+    """What was written for those who leave now stays as it is: no later explanation may give it to somebody else."""
+    end_ns = tick.time_ns + NANOSECONDS
+    inside = {s.visit for s in state.shoppers if not s.left_ns or s.left_ns >= end_ns}
+    memory = state.weighing
+    gone = [t for t in memory.told if stands(t.event_id, state.ledger).visit not in inside]
+    if not gone:
+        return state
+    level = dict(memory.watch.level)
+    for told in gone:
+        if told.scale in level:
+            sample, grams = level[told.scale]
+            units: Mapping[str, int] = {"take": -told.units, "return": told.units}
+            level[told.scale] = sample, grams + units[told.kind] * memory.learnt.unit_grams[told.product]
+    kept = tuple(t for t in memory.told if t not in gone)
+    return replace(state, weighing=replace(memory, told=kept, watch=replace(memory.watch, level=level)))

@@ -1,0 +1,76 @@
+"""The decoder as a witness: what it wrote while scales moved, and how far that speaks for a move, and for a person.
+
+It has seen the hands, the item and the first second of the step; the scales see all of it. Neither is believed alone:
+testimony lowers what a move costs, and its chances of who it was are multiplied with the hands' closeness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openaisle.tokens.scales import RATE_HZ
+
+NEAR = round(1.5 * RATE_HZ)  # samples between the middle of a tick in which something was written and its step
+WORTH = 1.0  # log-odds by which an event speaks for its like, beside those of its own confidence
+OTHER_UNITS, OTHER_PRODUCT = 2.5, 2.0  # what of that is lost where it was written otherwise
+SURE = (0.1, 0.97)  # its confidence is believed within these
+HIDDEN_SHARE = 0.3  # of what speaks against a hand that nobody saw in the lane: the witness has seen hands, too
+SAID, SHOWN = 0.8, 0.3  # exponents of its chances of who it was, and of the hands' closeness (fitted, dev/LOG.md)
+LEAST_CHANCE = 0.003
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event as it was written: lane, scale and product as store indices, and each visit's chance; {} = not told."""
+
+    event_id: str
+    lane: int
+    scale: int
+    sample: int  # the middle of its tick, as interactions count
+    kind: str  # "take" | "return"
+    product: int
+    units: int
+    people: Mapping[str, float]
+    sure: float
+
+
+def about(told: Sequence[Told], scale: int, kind: str, sample: int) -> list[Told]:
+    """What was written of a scale around a sample."""
+    return [t for t in told if t.scale == scale and t.kind == kind and abs(t.sample - sample) <= NEAR]
+
+
+def testimony(told: Sequence[Told], what: tuple[str, int, int, int], sample: int) -> float:
+    """Log-odds that speak for a move (kind, scale, product, units) around a sample; 0 where none was told."""
+    kind, scale, product, units = what
+    near = about(told, scale, kind, sample)
+    same = [t for t in near if t.product == product]
+    if same and sum(t.units for t in same) == units:
+        return max(0.0, WORTH + sum(odds(t.sure) for t in same) / len(same))
+    return max((partly(t, product, units) for t in near), default=0.0)
+
+
+def partly(told: Told, product: int, units: int) -> float:
+    """Log-odds by which one event speaks for so many units of a product."""
+    lost = OTHER_UNITS * (told.units != units) + OTHER_PRODUCT * (told.product != product)
+    return max(0.0, WORTH + odds(told.sure) - lost)
+
+
+def odds(sure: float) -> float:
+    """Log-odds of a confidence."""
+    believed = float(np.clip(sure, *SURE))
+    return float(np.log(believed / (1 - believed)))
+
+
+def who(told: Sequence[Told], kind: str, lane: int, sample: int, visits: Sequence[str]) -> Float | None:
+    """Log-chance [N] of each visit to have been the one, by the event written nearest; None where none was."""
+    alike = (t for t in told if (t.kind, t.lane) == (kind, lane))
+    near = [t for t in alike if t.people and abs(t.sample - sample) <= NEAR]
+    if not near:
+        return None
+    best = min(near, key=lambda t: abs(t.sample - sample))
+    return np.log(np.maximum([best.people.get(visit, 0.0) for visit in visits], LEAST_CHANCE))

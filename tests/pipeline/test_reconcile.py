@@ -1,0 +1,154 @@
+"""Scales have the last word once they rest: events that contradict them are corrected, the decoder being a witness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from openaisle.edge.rule import RulePredictor
+from openaisle.pipeline import run, set_up, step
+from openaisle.predictor import TickView, WrittenEvent
+from openaisle.receipts.events import LedgerEvent
+from openaisle.tokens.journey import KINDS
+from openaisle.tokens.tick import Ticker
+from tests.pipeline.scripted import Scripted, shopping
+from tests.tokens.corner import BEANS, COLA, GRAMS, corner_store
+
+STORE = corner_store()
+FRONT = STORE.lanes[0].front_m.astype(np.float32)
+ANN, BOTH = [(0.5, "entry", "ann")], [(0.5, "entry", "ann"), (0.7, "entry", "bob")]
+TAKE, RETURN = KINDS.index("take"), KINDS.index("return")
+Steps = list[tuple[float, int, float]]
+Change = Callable[[WrittenEvent], list[WrittenEvent]]
+
+
+class Altered(Scripted):
+    """Writes what the steps spell out, but otherwise; everybody's hands are before the first lane."""
+
+    def __init__(self, change: Change) -> None:
+        super().__init__(hand_m=FRONT)
+        self.change = change
+
+    def write(self, view: TickView) -> list[WrittenEvent]:
+        return [other for event in super().write(view) for other in self.change(event)]
+
+
+def play(
+    steps: Steps, change: Change, gates: list[tuple[float, str, str]] = ANN, length_s: float = 20.0
+) -> tuple[dict[str, dict[str, int]], list[LedgerEvent]]:
+    """Every visit's basket in the end, and the ledger."""
+    predictor = Altered(change)
+    setup, state = set_up(STORE, predictor)
+    baskets: dict[str, dict[str, int]] = {}
+    for tick in Ticker(STORE).ticks(shopping(steps, gates, length_s)):
+        state, updates = step(state, tick, predictor, setup)
+        for update in updates:
+            lines = update.receipt.lines
+            baskets[update.visit] = {line.gtin[-len(COLA) :]: line.quantity for line in lines}
+    return baskets, list(state.ledger.events)
+
+
+def short(gtin: str) -> str:
+    return gtin.zfill(14)[-len(COLA) :]
+
+
+def by_bob(event: WrittenEvent) -> list[WrittenEvent]:
+    return [replace(event, shopper=1, people=(0.2, 0.8))]
+
+
+@pytest.mark.parametrize("too_many", [0, 1, 2])
+def test_units_are_counted_anew(too_many: int) -> None:
+    baskets, ledger = play(
+        [(4.0, 0, -2 * GRAMS[COLA])], lambda e: [replace(e, quantity=e.quantity + too_many, confidence=0.5)]
+    )
+    assert baskets == {"ann": {short(COLA): 2}}
+    assert ledger[0].quantity == 2 + too_many  # history stays
+    assert [e.supersedes for e in ledger[1:]] == ([ledger[0].event_id] if too_many else [])
+
+
+def test_a_take_that_never_was_is_taken_back() -> None:
+    """A hand that leans on the shelf and lets go: only the first half looks like a return or a take."""
+    pressed: Steps = [(4.2, 0, -GRAMS[COLA]), (5.5, 0, GRAMS[COLA])]
+    baskets, ledger = play(pressed, lambda e: [replace(e, confidence=0.6)] if e.kind == TAKE else [])
+    assert baskets == {"ann": {}}
+    assert [(e.kind, e.quantity) for e in ledger] == [("take", 1), ("correction", 0)]
+    assert ledger[1].reason
+    assert play(pressed, lambda e: [e])[0] == {"ann": {}}  # both written, or none of it
+
+
+def test_what_nobody_wrote_is_theirs_whose_hand_was_there() -> None:
+    baskets, (late,) = play([(4.0, 0, -GRAMS[COLA])], lambda _: [])
+    assert baskets == {"ann": {short(COLA): 1}}
+    assert late.evidence is not None
+    assert late.evidence.scales == ("w1",)
+    assert late.reason
+    assert late.confidence < 0.98
+    assert play([(4.0, 0, -12.0)], lambda _: [])[1] == []  # no product weighs so little
+
+
+def test_what_is_put_back_unseen_comes_out_of_the_basket() -> None:
+    steps: Steps = [(4.0, 1, -GRAMS[BEANS]), (10.0, 0, GRAMS[BEANS])]  # among the cola
+    baskets, ledger = play(steps, lambda e: [e] if e.kind == TAKE else [])
+    assert baskets == {"ann": {}}
+    assert [(e.kind, e.lane) for e in ledger] == [("take", "wall.s1.l2"), ("return", "wall.s1.l1")]
+    again, _ = play([*steps, (15.0, 0, -GRAMS[BEANS])], lambda e: [e] if e.kind == TAKE else [], length_s=25.0)
+    assert again == {"ann": {short(BEANS): 1}}  # and it is known to lie there
+
+
+def test_the_wrong_product_gives_way_to_what_the_mass_says() -> None:
+    baskets, _ = play([(4.0, 0, -GRAMS[COLA])], lambda e: [replace(e, product=1, confidence=0.7)])
+    assert baskets == {"ann": {short(COLA): 1}}
+
+
+def test_the_witness_says_who_it_was() -> None:
+    """Both hands are before the lane: only what was written tells them apart."""
+    baskets, ledger = play([(4.0, 0, -GRAMS[COLA])], by_bob, BOTH)
+    assert baskets == {"bob": {short(COLA): 1}}
+    assert len(ledger) == 1
+
+
+def test_what_both_were_seen_to_take_is_one_each() -> None:
+    def each(event: WrittenEvent) -> list[WrittenEvent]:
+        return [replace(event, quantity=1, people=(0.7, 0.3)), *by_bob(replace(event, quantity=1))]
+
+    baskets, ledger = play([(4.0, 0, -2 * GRAMS[COLA])], each, BOTH)
+    assert baskets == {"ann": {short(COLA): 1}, "bob": {short(COLA): 1}}
+    assert len(ledger) == 2
+
+
+def test_what_was_written_for_those_who_left_is_never_given_to_somebody_else() -> None:
+    """Ann goes while the scale still swings; Bob stays, with his hands at the lane."""
+    gates = [*BOTH, (4.6, "exit", "")]
+    swing: Steps = [(4.3, 0, -GRAMS[COLA]), (5.2, 0, -40.0), (5.7, 0, 40.0), (6.2, 0, -40.0), (6.7, 0, 40.0)]
+    baskets, ledger = play(swing, lambda e: [replace(e, people=(0.55, 0.45))], gates)
+    assert sum(lines.get(short(COLA), 0) for lines in baskets.values()) == 1
+    assert [e.kind for e in ledger] == ["take"]
+
+
+def test_every_correction_of_one_event_names_it_and_the_last_one_counts() -> None:
+    """Bob puts back what Ann was thought to have taken: that mends the take, and no scale unmends it."""
+    steps: Steps = [(4.0, 0, -GRAMS[COLA]), (10.0, 0, GRAMS[COLA])]
+
+    def confused(event: WrittenEvent) -> list[WrittenEvent]:
+        return by_bob(event) if event.kind == RETURN else [replace(event, people=(0.6, 0.4))]
+
+    baskets, ledger = play(steps, confused, BOTH)
+    assert not any(lines for lines in baskets.values())
+    targets = {e.supersedes for e in ledger if e.supersedes}
+    assert targets <= {e.event_id for e in ledger if not e.supersedes}
+
+
+def test_a_model_whose_word_stands_is_not_corrected() -> None:
+    """The rule of the benchmark is what it is: nearest hand, planned product, rounded count."""
+
+    class Stubborn(Altered):
+        settles = False
+
+    sent = shopping([(4.0, 0, -2 * GRAMS[COLA])], ANN, 20.0)
+    *_, last = run(STORE, sent, Stubborn(lambda e: [replace(e, quantity=e.quantity + 1)]))
+    (line,) = last.receipts["ann"].lines
+    assert line.quantity == 3
+    assert not RulePredictor(Scripted()).settles

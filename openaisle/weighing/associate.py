@@ -20,7 +20,7 @@ ELSEWHERE = 0.02  # density of a hand that is not where it is believed
 SLOT_SHARE = 0.5  # neighbouring slots err together
 CLAIMED = 0.5  # how much of the tracker's own deviation is believed
 SAME_TIME = RATE_HZ // 2  # one hand does not do two things in two lanes within so many samples
-MOST_COST = 6.0
+MOST_COST = 10.0  # where nobody's hand was anywhere near
 Float = NDArray[np.float64]
 
 
@@ -35,11 +35,11 @@ class Hands:
     sd_m: Float  # [T, N, 2]
     told: tuple[Told, ...] = ()  # what the decoder wrote meanwhile
 
-    def belief(self, table: LaneTable, move: tuple[str, int], sample: int, told: Sequence[Told]) -> Float:
-        """Log-odds [N, 2], but for a constant, that each hand made a move (kind, lane): closeness and what was told."""
-        kind, lane = move
-        shown, said = self.closeness(table, lane, sample), who(told, kind, lane, sample, self.visits)
-        return shown if said is None else SHOWN * shown + SAID * said[:, None]
+    def belief(self, table: LaneTable, move: tuple[str, int, int], sample: int, said: Sequence[Told]) -> Float:
+        """Log-odds [N, 2], but for a constant, that each hand made a move (kind, lane, scale): closeness and words."""
+        kind, lane, scale = move
+        shown, chance = self.closeness(table, lane, sample), who(said, kind, scale, sample, self.visits)
+        return shown if chance is None else SHOWN * shown + SAID * chance[:, None]
 
     def closeness(self, table: LaneTable, lane: int, sample: int) -> Float:
         """Log density [N, 2] that each hand was in a lane around a sample, over the slots of the event."""

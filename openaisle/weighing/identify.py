@@ -40,6 +40,7 @@ class Move:
     """So many units of a product (index) that left a lane (store index, on a scale) or came to it, and its cost.
 
     owners: the visits of whom one did it, where that is limited (a return of what they have); () = anybody.
+    spoken: log-odds by which testimony speaks for it. of: the visit of whom just this was told, "" = it was not.
     """
 
     kind: str  # "take" | "return"
@@ -49,6 +50,8 @@ class Move:
     units: int
     cost: float
     owners: tuple[str, ...] = ()
+    spoken: float = 0.0
+    of: str = ""
 
     @property
     def signed(self) -> int:
@@ -180,8 +183,12 @@ def combined(law: Law, scale: int, moves: Sequence[Move]) -> list[tuple[Move, ..
 
 
 def same_goods(one: Move, other: Move) -> bool:
-    """Whether two moves on one scale are of one product: then they are one move, of more units or of fewer."""
-    return one.product == other.product
+    """Whether two moves on one scale are of one product: then they are one move, of more units or of fewer.
+
+    But for a take and a return of two people, each of which was told.
+    """
+    apart = one.kind != other.kind and one.of and other.of and one.of != other.of
+    return one.product == other.product and not apart
 
 
 def candidates(scale: int, change: float, scene: Scene) -> Iterator[Move]:

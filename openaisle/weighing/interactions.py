@@ -139,8 +139,13 @@ def over(now: Watch, scales: tuple[int, ...], busy: bool) -> Interaction | None:
         rests = [rest for rest in rests if rest.end < now.end - REST]
         if len(rests) < 2:
             return None
-    elif rests[-1].end < now.end or len(rests) < 2:
-        rests.append(Rest(now.end - SETTLED, now.end, np.median(part[:, -SETTLED:], axis=1).astype(np.float32)))
+    else:  # the last second is quiet: all of it tells the level, and not its last few samples
+        last = Rest(now.end - SETTLED, now.end, np.median(part[:, -SETTLED:], axis=1).astype(np.float32))
+        rests = [rests[0], *(rest for rest in rests[1:] if rest.begin < last.begin)]
+        if len(rests) > 1 and same(rests[-1], last, noise):
+            rests[-1] = replace(rests[-1], end=last.end)
+        else:
+            rests.append(last)
     steps = tuple(steepest(part, a.end - begin, b.begin - begin, begin) for a, b in itertools.pairwise(rests))
     return Interaction(scales, noise, tuple(rests), steps)
 

@@ -18,11 +18,13 @@ from openaisle.tokens.journey import LaneTable
 from openaisle.weighing.associate import Hands, assign, chances, cost_of_anybody, visits_allowed
 from openaisle.weighing.identify import NOISES, READING_G, Explanation, Law, Move, Scene, candidates, explain
 from openaisle.weighing.interactions import Interaction
-from openaisle.weighing.witness import HIDDEN_SHARE, Told, about, testimony
+from openaisle.weighing.witness import HIDDEN_SHARE, NEAR, Told, likeliest, teller, testimony
 
 MOST_RESTS = 9
 PUSHED_COST, PUSHED_G = 1.5, 60.0  # of a rest that only came and went, by scale; its usual size
 LEANING_G = 8.0  # by which a hand that leans on goes on changing it
+NO_HAND = -40.0  # log-odds
+LEAST_SURE = 0.5  # of an event that nobody told of: a less likely one is not charged
 SHARED_SURE = 0.6  # that two hands in one lane took one unit each, and not one of them two
 IN_LANE = -1.3  # log density of a hand (associate.py) that was in the lane all the time
 BESIDE = -4.0  # and of one that was near by
@@ -65,6 +67,24 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Share:
+    """What one person may have done of a move, with what was told of it; apart = the others told of were others."""
+
+    move: Move
+    sample: int
+    said: tuple[Told, ...]
+    apart: bool = False
+
+    def belief(self, hands: Hands, table: LaneTable) -> Float:
+        """Log-odds [N, 2], but for a constant, that each hand did it."""
+        move = self.move
+        found = hands.belief(table, (move.kind, move.lane, move.scale), self.sample, self.said)
+        if self.apart:  # one hand each, so that at one time nobody has two shares
+            found = np.stack([found.max(1), np.full(len(found), NO_HAND)], axis=1)
+        return found
+
+
+@dataclass(frozen=True)
 class _Path:
     cost: float
     parts: tuple[Part, ...]
@@ -74,11 +94,13 @@ class _Path:
 def split(found: Interaction, scene: Scene, hands: Hands, table: LaneTable) -> tuple[Part, ...]:
     """The likeliest parts of an interaction, in order of time."""
     found = shortened(found)
+    steps = [step_of(t, found) for t in hands.told]
     best = [_Path(0.0, (), scene)]
     for last in range(1, len(found.rests)):
         ways = []
         for first in range(last):
-            part = between(found, (first, last), best[first].scene, hands, table)
+            said = tuple(t for t, step in zip(hands.told, steps, strict=True) if first <= step < last)
+            part = between(found, (first, last), best[first].scene, replace(hands, told=said), table)
             cost = best[first].cost + part.explanation.cost + passing(found, first, last)
             ways.append((cost, first, part))
         cost, first, part = min(ways, key=lambda way: way[0])
@@ -100,6 +122,17 @@ def shortened(found: Interaction) -> Interaction:
     return found
 
 
+def step_of(told: Told, found: Interaction) -> int:
+    """The step between two rests of which something was written: the nearest in time; -1 where none is near."""
+    row = found.scales.index(told.scale) if told.scale in found.scales else -1
+    ways = []
+    for step, (one, other) in enumerate(itertools.pairwise(found.rests)):
+        away = max(one.end - told.sample, told.sample - other.begin, 0)
+        ways.append((away, abs(found.instants[step][row] - told.sample), step))
+    away, _, step = min(ways)
+    return step if away <= NEAR and row >= 0 else -1
+
+
 def between(found: Interaction, span: tuple[int, int], scene: Scene, hands: Hands, table: LaneTable) -> Part:
     """What explains the change between two rests, and who did it."""
     first, last = span
@@ -114,13 +147,14 @@ def between(found: Interaction, span: tuple[int, int], scene: Scene, hands: Hand
         for move in candidates(scale, float(change[i]), scene):
             if move.lane not in seen:
                 seen[move.lane] = hands.closeness(table, move.lane, instant[scale])
-            spoken = testimony(hands.told, (move.kind, scale, move.product, move.units), instant[scale])
+            what = move.kind, scale, move.product, move.units
+            spoken, of = testimony(hands.told, what), teller(hands.told, what)
             who = cost_of_anybody(seen[move.lane], visits_allowed(hands.visits, move.owners))
             cost = move.cost + who * (HIDDEN_SHARE if spoken else 1.0) - spoken
-            options.setdefault(scale, []).append(replace(move, cost=cost))
+            options.setdefault(scale, []).append(replace(move, cost=cost, spoken=spoken, of=of))
     told = explain(law, options)
     events = tuple(attributed(told, (change, instant), hands, table))
-    lost = None if told.moves else missing(found, (change, instant), (scene, hands), table)
+    lost = None if events else missing(found, (change, instant), (scene, hands), table)
     return Part(first, last, told, events, lost)
 
 
@@ -148,39 +182,39 @@ def attributed(told: Explanation, what: tuple[Float, Mapping[int, int]], hands: 
     if not hands.visits:
         return []
     shares = [share for move in told.moves for share in shared(move, instant[move.scale], hands, table)]
-    beliefs = [hands.belief(table, (move.kind, move.lane), sample, told) for move, sample, told in shares]
-    allowed = [visits_allowed(hands.visits, move.owners) for move, _, _ in shares]
-    who = assign(beliefs, allowed, [sample for _, sample, _ in shares])
+    beliefs = [share.belief(hands, table) for share in shares]
+    allowed = [visits_allowed(hands.visits, share.move.owners) for share in shares]
+    who = assign(beliefs, allowed, [share.sample for share in shares])
     grams = float(change.sum()) if len(told.moves) == 1 else None
     out = []
-    for (move, sample, _), belief, free, person in zip(shares, beliefs, allowed, who, strict=True):
+    for share, belief, free, person in zip(shares, beliefs, allowed, who, strict=True):
+        move, sample = share.move, share.sample
         chance = chances(belief, free if move.kind == "return" else [True] * len(free))
         sure = told.confidence * (SHARED_SURE if move.owners and move.kind == "take" else float(chance[person]))
+        if sure < LEAST_SURE and not any(t.scale == move.scale for t in hands.told):
+            continue
         weighed = grams if move in told.moves else None
         out.append(Event(move, sample, person, tuple(chance.tolist()), sure, weighed))
     return out
 
 
-def shared(move: Move, sample: int, hands: Hands, table: LaneTable) -> list[tuple[Move, int, tuple[Told, ...]]]:
-    """A take of several units as those of several people; or as it is: each with its sample and what was told of it.
-
-    The decoder told of each, or (of two units) two visits' hands were in the lane alike.
-    """
+def shared(move: Move, sample: int, hands: Hands, table: LaneTable) -> list[Share]:
+    """A take of several units as the several that were told of, or as one each of two hands that were in the lane."""
+    whole = Share(move, sample, hands.told)
     if move.kind != "take" or move.units < 2:
-        return [(move, sample, hands.told)]
-    near = about(hands.told, move.scale, "take", sample)
-    said = [t for t in near if (t.lane, t.product) == (move.lane, move.product)]
-    takers = {max(t.people, key=lambda visit: t.people[visit]) for t in said if t.people}
-    if len(takers) > 1 and sum(t.units for t in said) == move.units:
-        return [(replace(move, units=t.units), t.sample, (t,)) for t in said]
+        return [whole]
+    said = [t for t in hands.told if (t.kind, t.lane, t.product) == ("take", move.lane, move.product)]
+    if len(said) > 1 and sum(t.units for t in said) == move.units:
+        apart = len({likeliest(t) for t in said if t.people}) == len(said)
+        return [Share(replace(move, units=t.units), t.sample, (t,), apart) for t in said]
     best: dict[str, float] = {}
     close = hands.closeness(table, move.lane, sample).max(1)
     for visit, score in zip(hands.visits, close.tolist(), strict=True):
         best[visit] = max(score, best.get(visit, -np.inf))
     both = [visit for visit, score in best.items() if score > IN_LANE]
-    if move.units == len(both) == 2:
-        return [(replace(move, units=1, owners=(visit,)), sample, ()) for visit in both]
-    return [(move, sample, hands.told)]
+    if move.units == len(both) == 2 and not move.of:
+        return [Share(replace(move, units=1, owners=(visit,)), sample, ()) for visit in both]
+    return [whole]
 
 
 def instant_of(found: Interaction, span: tuple[int, int], row: int) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from openaisle.tokens.scales import RATE_HZ
 
-NEAR = round(1.5 * RATE_HZ)  # samples between the middle of a tick in which something was written and its step
+NEAR = round(1.5 * RATE_HZ)  # samples between a step and the middle of the tick in which it was written, at most
 WORTH = 1.0  # log-odds by which an event speaks for its like, beside those of its own confidence
 OTHER_UNITS, OTHER_PRODUCT = 2.5, 2.0  # what of that is lost where it was written otherwise
 SURE = (0.1, 0.97)  # its confidence is believed within these
@@ -39,19 +39,14 @@ class Told:
     sure: float
 
 
-def about(told: Sequence[Told], scale: int, kind: str, sample: int) -> list[Told]:
-    """What was written of a scale around a sample."""
-    return [t for t in told if t.scale == scale and t.kind == kind and abs(t.sample - sample) <= NEAR]
-
-
-def testimony(told: Sequence[Told], what: tuple[str, int, int, int], sample: int) -> float:
-    """Log-odds that speak for a move (kind, scale, product, units) around a sample; 0 where none was told."""
+def testimony(said: Sequence[Told], what: tuple[str, int, int, int]) -> float:
+    """Log-odds by which what was said of a step speaks for a move (kind, scale, product, units); 0 where none does."""
     kind, scale, product, units = what
-    near = about(told, scale, kind, sample)
-    same = [t for t in near if t.product == product]
+    alike = [t for t in said if (t.kind, t.scale) == (kind, scale)]
+    same = [t for t in alike if t.product == product]
     if same and sum(t.units for t in same) == units:
         return max(0.0, WORTH + sum(odds(t.sure) for t in same) / len(same))
-    return max((partly(t, product, units) for t in near), default=0.0)
+    return max((partly(t, product, units) for t in alike), default=0.0)
 
 
 def partly(told: Told, product: int, units: int) -> float:
@@ -60,17 +55,27 @@ def partly(told: Told, product: int, units: int) -> float:
     return max(0.0, WORTH + odds(told.sure) - lost)
 
 
+def teller(said: Sequence[Told], what: tuple[str, int, int, int]) -> str:
+    """Of whom an event tells that is just such a move: a visit; "" where none does, or of nobody."""
+    same = (t for t in said if (t.kind, t.scale, t.product, t.units) == what)
+    return next((likeliest(t) for t in same if t.people), "")
+
+
+def likeliest(told: Told) -> str:
+    """The visit of whom an event tells."""
+    return max(told.people, key=lambda visit: told.people[visit])
+
+
 def odds(sure: float) -> float:
     """Log-odds of a confidence."""
     believed = float(np.clip(sure, *SURE))
     return float(np.log(believed / (1 - believed)))
 
 
-def who(told: Sequence[Told], kind: str, lane: int, sample: int, visits: Sequence[str]) -> Float | None:
+def who(said: Sequence[Told], kind: str, scale: int, sample: int, visits: Sequence[str]) -> Float | None:
     """Log-chance [N] of each visit to have been the one, by the event written nearest; None where none was."""
-    alike = (t for t in told if (t.kind, t.lane) == (kind, lane))
-    near = [t for t in alike if t.people and abs(t.sample - sample) <= NEAR]
-    if not near:
+    alike = [t for t in said if (t.kind, t.scale) == (kind, scale) and t.people]
+    if not alike:
         return None
-    best = min(near, key=lambda t: abs(t.sample - sample))
+    best = min(alike, key=lambda t: abs(t.sample - sample))
     return np.log(np.maximum([best.people.get(visit, 0.0) for visit in visits], LEAST_CHANCE))

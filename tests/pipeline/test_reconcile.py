@@ -89,6 +89,21 @@ def test_what_nobody_wrote_is_theirs_whose_hand_was_there() -> None:
     assert play([(4.0, 0, -12.0)], lambda _: [])[1] == []  # no product weighs so little
 
 
+def test_what_nobody_was_near_is_not_guessed() -> None:
+    """Of two who are both far from the lane neither is charged by a coin; of one alone in the shop it is plain."""
+
+    class Far(Altered):
+        def __init__(self) -> None:
+            super().__init__(lambda _: [])
+            self.hand_m = None
+
+    sent = [(4.0, 0, -GRAMS[COLA])]
+    *_, last = run(STORE, shopping(sent, BOTH, 20.0), Far())
+    assert not any(receipt.lines for receipt in last.receipts.values())
+    *_, last = run(STORE, shopping(sent, ANN, 20.0), Far())
+    assert [line.quantity for line in last.receipts["ann"].lines] == [1]
+
+
 def test_what_is_put_back_unseen_comes_out_of_the_basket() -> None:
     steps: Steps = [(4.0, 1, -GRAMS[BEANS]), (10.0, 0, GRAMS[BEANS])]  # among the cola
     baskets, ledger = play(steps, lambda e: [e] if e.kind == TAKE else [])

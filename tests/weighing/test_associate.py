@@ -12,7 +12,7 @@ from openaisle.weighing.associate import Hands, assign, at_once, chances, cost_o
 from tests.tokens.corner import corner_store
 
 TABLE = lane_table(corner_store())
-SLOTS = 20
+SLOTS = 200
 
 
 def in_lane(lane: int, off_m: float = 0.0) -> NDArray[np.float64]:

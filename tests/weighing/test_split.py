@@ -13,8 +13,8 @@ from openaisle.weighing.associate import Hands
 from openaisle.weighing.identify import Scene
 from openaisle.weighing.interactions import Interaction, Rest
 from openaisle.weighing.learnt import Learnt
-from openaisle.weighing.split import MOST_RESTS, Part, shortened, split
-from openaisle.weighing.witness import Told
+from openaisle.weighing.split import MOST_RESTS, Part, shortened, split, step_of
+from openaisle.weighing.witness import NEAR, Told
 from tests.tokens.corner import corner_store
 from tests.weighing.test_associate import TABLE, hands, in_lane
 
@@ -134,3 +134,39 @@ def test_a_witness_of_what_the_scale_denies_is_not_believed() -> None:
     told = replace(ALONE, told=(said(3, {"v0": 1.0}),))
     assert run(found([5000, 4671]), who=told) == [("take", COLA, 1, 0)]
     assert run(found([5000, 5000.5]), who=told) == []
+
+
+LIGHT = replace(SCENE, learnt=Learnt((10.0, 420.0, 50.0)))
+
+
+def test_a_few_grams_without_a_hand_or_a_witness_are_noise() -> None:
+    noisy = found([-343, -354], noise=4.4)
+    assert run(noisy, LIGHT, hands(in_lane(0, 0.8))) == []
+    told = replace(hands(in_lane(0, 0.8)), told=(said(1, {"v0": 0.9}),))
+    assert run(noisy, LIGHT, told) == [("take", COLA, 1, 0)]
+
+
+def test_a_return_and_a_take_of_two_people_that_were_told_are_both() -> None:
+    """Between them the scale never came to rest: one unit less is what it shows."""
+    back = Told("r", 0, 0, 13, "return", COLA, 1, {"v0": 0.95, "v1": 0.05}, 0.9)
+    taken = replace(said(2, {"v0": 0.05, "v1": 0.95}), sample=17)
+    scene = replace(SCENE, baskets={"v0": {COLA: 1}})
+    both = replace(hands(in_lane(0), in_lane(0)), told=(back, taken))
+    assert sorted(run(found([5000, 4671]), scene, both)) == [("return", COLA, 1, 0), ("take", COLA, 2, 1)]
+    assert run(found([5000, 4671]), scene, replace(both, told=(replace(back, people={"v1": 1.0}), taken))) == [
+        ("take", COLA, 1, 1)
+    ]
+
+
+def test_what_was_written_belongs_to_the_nearest_step_or_to_none() -> None:
+    one = found([5000, 4671, 4342])  # steps at the samples 15 and 35
+    for sample, step in ((0, 0), (14, 0), (22, 0), (34, 1), (48, 1), (39 + NEAR, 1), (41 + NEAR, -1)):
+        assert step_of(replace(said(1, {}), sample=sample), one) == step
+    assert step_of(replace(said(1, {}), scale=1), one) == -1
+
+
+def test_two_takes_told_apart_in_time_keep_their_own_people() -> None:
+    """The scale never rested between them, and one hand was nearer all the time."""
+    told = said(1, {"v0": 0.99, "v1": 0.01}), replace(said(1, {"v0": 0.01, "v1": 0.99}), sample=20)
+    apart = replace(hands(in_lane(0), in_lane(0, 0.12)), told=told)
+    assert run(found([5000, 4342]), who=apart) == [("take", COLA, 1, 0), ("take", COLA, 1, 1)]

@@ -19,7 +19,7 @@ WORTH = 1.0  # log-odds by which an event speaks for its like, beside those of i
 OTHER_UNITS, OTHER_PRODUCT = 2.5, 2.0  # what of that is lost where it was written otherwise
 SURE = (0.1, 0.97)  # its confidence is believed within these
 HIDDEN_SHARE = 0.3  # of what speaks against a hand that nobody saw in the lane: the witness has seen hands, too
-SAID, SHOWN = 0.55, 0.3  # exponents of its chances of who it was, and of the hands' closeness (fitted, dev/LOG.md)
+SAID, SHOWN = 0.8, 0.3  # exponents of its chances of who it was, and of the hands' closeness (fitted, dev/LOG.md)
 LEAST_CHANCE = 0.003
 Float = NDArray[np.float64]
 

@@ -82,7 +82,8 @@ def heard(state: State, known: int, sample: int, setup: Setup) -> Iterator[Told]
     for entry in state.ledger.events[known:]:
         if entry.kind in ("take", "return") and entry.lane:
             lane, product = setup.store.lane_index[entry.lane], setup.store.product_index[entry.gtin]
-            scale, people = int(setup.table.scale[lane]), dict(state.doubts.get(entry.event_id, {}))
+            scale = int(setup.table.scale[lane])
+            people = dict(state.doubts.get(entry.event_id, {})) or {entry.visit: 1.0}  # not every model tells chances
             if scale >= 0:
                 what = entry.kind, product, entry.quantity, people, entry.confidence
                 yield Told(entry.event_id, lane, scale, sample, *what)

@@ -26,7 +26,7 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Told:
-    """An event as it was written: lane, scale and product as store indices, and each visit's chance; {} = not told."""
+    """An event as it was written: lane, scale and product as store indices, and each visit's chance."""
 
     event_id: str
     lane: int

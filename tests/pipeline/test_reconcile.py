@@ -125,6 +125,12 @@ def test_the_witness_says_who_it_was() -> None:
     assert len(ledger) == 1
 
 
+def test_a_model_that_tells_no_chances_is_a_witness_of_whom_it_names() -> None:
+    baskets, ledger = play([(4.0, 0, -GRAMS[COLA])], lambda e: [replace(e, shopper=1, people=())], BOTH)
+    assert baskets == {"bob": {short(COLA): 1}}
+    assert len(ledger) == 1
+
+
 def test_what_both_were_seen_to_take_is_one_each() -> None:
     def each(event: WrittenEvent) -> list[WrittenEvent]:
         return [replace(event, quantity=1, people=(0.7, 0.3)), *by_bob(replace(event, quantity=1))]

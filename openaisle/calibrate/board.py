@@ -76,7 +76,7 @@ class Board:
         if plane is None:
             return None
         sheet = np.array([[0, 0], [self.columns, 0], [self.columns, self.rows], [0, self.rows]], np.float64)
-        outline = cv2.perspectiveTransform(sheet[:, None], plane)[:, 0]
+        outline = np.asarray(cv2.perspectiveTransform(sheet[:, None], plane), np.float64)[:, 0]
         blur = _blur(large, corners) / factor
         return View(numbers, rescaled(corners, 1 / factor), rescaled(outline, 1 / factor), blur, where)
 

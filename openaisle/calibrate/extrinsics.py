@@ -78,25 +78,22 @@ def place_cameras(
 
 def first_pose(camera: Camera, seen: Sequence[Sighting], tags: Mapping[int, Tag]) -> Camera:
     """The pose most tags agree with, of those that single tags (both ways to see each) and all together suggest."""
-    offers: list[Float] = []
-    for one in seen:
-        offers += _square_poses(camera, one, tags[one.number])
-    everything = np.concatenate([tags[one.number].corners_m for one in seen])
+    offers = [pose for one in seen for pose in _square_poses(camera, one, tags[one.number])]
+    offers += _joint_pose(camera, seen, tags)
+    best = max((_at(camera, pose) for pose in offers), key=lambda at: _support(at, seen, tags), default=camera)
+    near = [one for one in seen if _error(best, one, tags[one.number]) < GOOD_PX]
+    again = [_at(camera, pose) for pose in _joint_pose(camera, near, tags)]
+    return max([best, *again], key=lambda at: _support(at, seen, tags))
+
+
+def _joint_pose(camera: Camera, seen: Sequence[Sighting], tags: Mapping[int, Tag]) -> list[Float]:
+    """world_from_camera from all corners of several tags, or nothing."""
+    if len(seen) < LEAST_TAGS:
+        return []
+    points = np.concatenate([tags[one.number].corners_m for one in seen])
     flat = _ideal(camera, np.concatenate([one.corners_px for one in seen]))
-    done, turn, move = cv2.solvePnP(everything, flat, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP)
-    if done:
-        offers.append(invert(rigid(cv2.Rodrigues(turn)[0], move.ravel())))
-    best = max(offers, key=lambda pose: _support(_at(camera, pose), seen, tags))
-    near = [one for one in seen if _error(_at(camera, best), one, tags[one.number]) < GOOD_PX]
-    if len(near) >= LEAST_TAGS:
-        points = np.concatenate([tags[one.number].corners_m for one in near])
-        pixels = _ideal(camera, np.concatenate([one.corners_px for one in near]))
-        back = invert(best)
-        turn, move = cv2.solvePnPRefineLM(
-            points, pixels, np.eye(3), None, cv2.Rodrigues(back[:3, :3])[0], back[:3, 3].copy()
-        )
-        best = invert(rigid(cv2.Rodrigues(turn)[0], np.ravel(move)))
-    return _at(camera, best)
+    done, turn, move = cv2.solvePnP(points, flat, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP)
+    return [invert(rigid(cv2.Rodrigues(turn)[0], np.ravel(move)))] if done else []
 
 
 def _square_poses(camera: Camera, seen: Sighting, tag: Tag) -> list[Float]:
@@ -156,7 +153,7 @@ def _adjust(
         errors, shifts = explained(x)
         return np.concatenate([np.concatenate(errors).ravel() / CORNER_PX, shifts.ravel()])
 
-    done = adjust(residuals, np.zeros(6 * (len(cameras) + len(numbers))))
+    done = adjust(residuals, np.zeros(6 * (len(cameras) + len(numbers))), _sparsity(cameras, seen, place))
     errors, shifts = explained(done.x)
     sigma = done.sigma.reshape(-1, 6)
     placed = [
@@ -174,6 +171,18 @@ def _adjust(
         degrees = float(np.degrees(np.linalg.norm(move[:3])))
         far[number] = (float(np.linalg.norm(move[3:])), degrees, float(np.linalg.norm(shift) / np.sqrt(2)))
     return placed, far
+
+
+def _sparsity(cameras: Sequence[Camera], seen: Mapping[str, Sequence[Sighting]], place: Mapping[int, int]) -> Float:
+    """Which residual (rows) depends on which parameter (columns): without it, a large shop takes minutes."""
+    rows = []
+    for n, camera in enumerate(cameras):
+        for one in seen[camera.id]:
+            row = np.zeros(len(cameras) + len(place))
+            row[[n, place[one.number]]] = 1
+            rows.append(np.kron(np.tile(row, (8, 1)), np.ones(6)))
+    priors = np.eye(6 * (len(cameras) + len(place)))[6 * len(cameras) :]
+    return np.concatenate([*rows, priors])
 
 
 def _with_move(placed: Placed, was: Camera) -> Placed:
@@ -198,9 +207,7 @@ def _left(camera: Camera, seen: Sequence[Sighting], astray: Mapping[int, tuple[f
     what = f"it sees {'only tag ' + numbers if seen else 'no tag'}; {LEAST_TAGS} are needed, 4 are good"
     if astray:
         what += "; left out, since tags.csv seems wrong about them: "
-        what += ", ".join(
-            f"{n} (off by {metres:.2f} m, {degrees:.0f} degrees)" for n, (metres, degrees) in astray.items()
-        )
+        what += ", ".join(f"{n} (off by {far:.2f} m, {turn:.0f} degrees)" for n, (far, turn) in astray.items())
     fix = "put up more tags in its sight (20 pixels or more each, flat, well lit), or measure again"
     return [Problem("films", f"camera {camera.id}", what, fix)]
 

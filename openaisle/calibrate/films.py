@@ -20,6 +20,7 @@ from openaisle.store.schema import CameraSpec
 
 Grey = NDArray[np.uint8]
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+CUT_FIX = "export or copy the film again"
 SMALL_PX = 800  # narrower pictures are doubled before markers are looked for: their cells have one or two pixels
 
 
@@ -66,11 +67,9 @@ def _film(path: Path, rate_hz: float) -> Iterator[Shot]:
                 yield Shot(np.asarray(picture.reformat(format="gray8").to_ndarray(), np.uint8), path.name, decoded)
     except (FFmpegError, OSError, ValueError) as error:
         what = f"is damaged after {decoded} pictures ({getattr(error, 'strerror', None) or error})"
-        raise RecordingError(
-            [Problem(str(path), f"picture {decoded}", what, "export or copy the film again")]
-        ) from error
+        raise RecordingError([Problem(str(path), f"picture {decoded}", what, CUT_FIX)]) from error
     if decoded == 0:
-        raise RecordingError([Problem(str(path), "film", "holds no picture", "export or copy the film again")])
+        raise RecordingError([Problem(str(path), "film", "holds no picture", CUT_FIX)])
 
 
 def doubled(grey: Grey) -> tuple[Grey, float]:

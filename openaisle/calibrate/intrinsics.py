@@ -166,7 +166,7 @@ def _fit(board: Board, views: Sequence[View], size: tuple[int, int], *, k3: bool
     flags = 0 if k3 else cv2.CALIB_FIX_K3
     try:
         rms, matrix, distortion, turns, moves, sigma, _, _ = cv2.calibrateCameraExtended(
-            points, corners, size, None, None, flags=flags
+            points, corners, size, np.eye(3), np.zeros(5), flags=flags
         )
     except cv2.error:  # nothing to start from: all views alike
         infinite = [np.full((len(view.ids), 2), np.inf) for view in views]

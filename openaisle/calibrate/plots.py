@@ -1,4 +1,4 @@
-"""Residual plots: where in the picture the model is off, by how much, and which way; PNG, written whole or not at all."""
+"""Residual plots: where in the picture the model is off, by how much, and which way; as PNG."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from openaisle.calibrate.board import Board
 from openaisle.calibrate.bundle import pose_fields
 from openaisle.calibrate.extrinsics import Placed, Placement, place_cameras
-from openaisle.calibrate.films import Shot, camera_of, camera_scale, shots
+from openaisle.calibrate.films import camera_of, camera_scale, shots
 from openaisle.calibrate.intrinsics import Lens, calibrate_lens
 from openaisle.calibrate.plots import Panel, plot_cameras, plot_lens
 from openaisle.calibrate.tags import Sighting, read_tags, sightings
@@ -131,12 +132,7 @@ def _look(spec: StoreSpec, films: Mapping[str, Sequence[Path]], progress: Progre
     seen: dict[str, list[Sighting]] = {}
     remarks: list[str] = []
     for n, (name, paths) in enumerate(films.items()):
-        pictures: list[Shot] = []
-        for path in paths:
-            for shot in shots(path, TAG_RATE_HZ):
-                pictures.append(shot)
-                if len(pictures) >= MOST_SHOTS:
-                    break
+        pictures = list(islice(chain.from_iterable(shots(path, TAG_RATE_HZ) for path in paths), MOST_SHOTS))
         sizes = {(shot.grey.shape[1], shot.grey.shape[0]) for shot in pictures}
         if len(sizes) > 1:
             raise RecordingError([Problem(str(paths[0]), f"camera {name}", "its films differ in size", "use one size")])

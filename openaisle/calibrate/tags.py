@@ -7,7 +7,7 @@ on the floor or a table (face up), -90 on a ceiling.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +114,8 @@ def sightings(pictures: Iterable[Shot], factor: float) -> tuple[list[Sighting], 
     """Tags over the pictures of a still camera, in the camera's pixels, and remarks on those left out."""
     seen: dict[int, list[Float]] = {}
     count = 0
-    for count, shot in enumerate(pictures, 1):
+    for shot in pictures:
+        count += 1
         for number, corners in find_tags(shot.grey).items():
             seen.setdefault(number, []).append(corners)
     found: list[Sighting] = []
@@ -131,6 +132,6 @@ def sightings(pictures: Iterable[Shot], factor: float) -> tuple[list[Sighting], 
     return found, remarks
 
 
-def unknown(found: Sequence[Sighting], tags: dict[int, Tag]) -> list[int]:
+def unknown(found: Sequence[Sighting], tags: Mapping[int, Tag]) -> list[int]:
     """Numbers that are seen but not in tags.csv."""
     return [one.number for one in found if one.number not in tags]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from openaisle.store.geometry import Camera, Float, apply, invert, rigid
 
-FINE = 3  # rays per pixel and side
+FINE = 2  # rays per pixel and side
 Grey = NDArray[np.uint8]
 
 
@@ -72,7 +72,7 @@ def paint(
         fine[window][hit], depth[window][hit] = 30 + shown[hit] * (190 / 255), distance[hit]
     small = cv2.resize(fine, (camera.width_px, camera.height_px), interpolation=cv2.INTER_AREA)
     soft = cv2.GaussianBlur(small, (0, 0), blur_px) if blur_px > 0 else small
-    return np.clip(np.rint(soft + rng.normal(0, noise, soft.shape)), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(soft + rng.normal(0, noise, soft.shape)), 0, 255), np.uint8)
 
 
 def _window(camera: Camera, sheet: Sheet) -> tuple[slice, slice]:
@@ -80,7 +80,7 @@ def _window(camera: Camera, sheet: Sheet) -> tuple[slice, slice]:
     height_m = sheet.width_m * sheet.picture.shape[0] / sheet.picture.shape[1]
     outline = np.array([[x * sheet.width_m, y * height_m, 0] for x in (0, 0.5, 1) for y in (0, 0.5, 1)])
     points = apply(sheet.world_from_sheet, outline)
-    if not camera.sees(points).all():
+    if not camera.sees(points, -200.0).all():
         return slice(None), slice(None)
     pixels, _ = camera.project(points)
     low, high = pixels.min(axis=0) - 8, pixels.max(axis=0) + 8  # a bent edge bulges a little
@@ -102,7 +102,7 @@ def held(camera: Camera, picture: Grey, width_m: float, rng: np.random.Generator
     corners = np.array([[0, 0, 0], [width_m, 0, 0], [width_m, height_m, 0], [0, height_m, 0]])
     while True:
         angle = rng.uniform(-tilt_deg, tilt_deg, 2)
-        rotation = turn(*angle, float(rng.uniform(-180, 180)))
+        rotation = turn(float(angle[0]), float(angle[1]), float(rng.uniform(-180, 180)))
         distance = float(rng.uniform(1.0, 3.0)) * height_m
         pixel = rng.uniform(0, [camera.width_px, camera.height_px])
         _, ray = camera.unproject(pixel)

@@ -61,6 +61,15 @@ def between(one: Float, other: Float) -> tuple[float, float]:
     return float(np.linalg.norm(one[:3, 3] - other[:3, 3])), float(np.degrees(np.linalg.norm(turn)))
 
 
+def _rotation_vector(rotation: Float) -> Float:
+    """Not by OpenCV, whose signs are wrong within 1e-5 of half a turn: a camera that looks straight down."""
+    try:
+        from scipy.spatial.transform import Rotation
+    except ImportError as error:
+        raise MissingExtraError("scipy", "calibrate") from error
+    return np.asarray(Rotation.from_matrix(rotation).as_rotvec())
+
+
 def pose_fields(spec: CameraSpec, world_from_camera: Float) -> dict[str, float | list[float] | None]:
     """A pose in the fields of store.yaml, as a point to look at where that is how the camera is described.
 
@@ -69,7 +78,7 @@ def pose_fields(spec: CameraSpec, world_from_camera: Float) -> dict[str, float |
     """
     position = np.round(world_from_camera[:3, 3], DIGITS)
     fields: dict[str, float | list[float] | None] = {"position_m": position.tolist()}
-    vector = np.asarray(cv2.Rodrigues(world_from_camera[:3, :3])[0]).ravel()
+    vector = _rotation_vector(world_from_camera[:3, :3])
     turned = {"look_at_m": None, "roll_deg": None, "rotation_rodrigues": np.round(vector, 6).tolist()}
     if spec.look_at_m is None:
         return fields | turned

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from openaisle.calibrate.board import Board, View
 from openaisle.calibrate.films import camera_scale, shots
@@ -71,6 +70,8 @@ def calibrate_lens(
             if size is not None and size != here:
                 what = f"is {here[0]}x{here[1]}, the others are {size[0]}x{size[1]}"
                 raise _refusal(camera, what, "use films of one size", str(film))
+            if size is None:
+                camera_scale(camera, here, str(film))
             size = here
             looked += 1
             view = board.find(shot.grey, f"{shot.file} picture {shot.number}")
@@ -182,15 +183,15 @@ def _fit(board: Board, views: Sequence[View], size: tuple[int, int], *, k3: bool
 
 
 def _check(camera: CameraSpec, fit: _Fit, size: tuple[int, int]) -> None:
+    if RMS_LIMIT * size[0] < fit.rms_px < np.inf:
+        what = f"the corners lie {fit.rms_px:.2f} px from where the best lens has them"
+        fix = "glue the board onto something flat, hold it still, say --squares as printed; no fisheye lenses"
+        raise _refusal(camera, what, fix)
     tilted = int((fit.tilts_deg >= TILT_DEG).sum())
     if tilted < LEAST_TILTED or not fit.focal_sigma <= FOCAL_LIMIT:
         what = f"the focal length stays open: {tilted} views are tilted by {TILT_DEG:.0f} degrees or more"
         what += f", it is known to {fit.focal_sigma:.1%}" if np.isfinite(fit.focal_sigma) else ""
         raise _refusal(camera, what, "tilt the board by 20 to 45 degrees to each side and towards you, and go nearer")
-    if fit.rms_px > RMS_LIMIT * size[0]:
-        what = f"the corners lie {fit.rms_px:.2f} px from where the best lens has them"
-        fix = "glue the board onto something flat, hold it still, say --squares as printed; no fisheye lenses"
-        raise _refusal(camera, what, fix)
 
 
 def _spec(camera: CameraSpec, fit: _Fit, factor: float) -> CameraSpec:
@@ -211,11 +212,6 @@ def _camera(spec: CameraSpec) -> Camera:
         spec.id, spec.width_px, spec.height_px, spec.fps, spec.fx_px, spec.fy_px, spec.cx_px, spec.cy_px,
         spec.distortion, np.eye(4),
     )  # fmt: skip
-
-
-def all_corners(views: Iterable[View]) -> NDArray[np.float64]:
-    """Corners of all views, [n, 2]."""
-    return np.concatenate([view.corners_px for view in views])
 
 
 def _refusal(camera: CameraSpec, what: str, fix: str, file: str = "films") -> RecordingError:

@@ -98,12 +98,17 @@ def write_tags(ids: Sequence[int], size_mm: float, sheet: Sheet, out: Path) -> N
         raise MissingExtraError("matplotlib", "calibrate") from error
     with PdfPages(out, metadata={"CreationDate": None}) as pages:
         for number in ids:
-            figure, axes = _sheet(sheet)
-            left, low = (sheet.width_mm - size_mm) / 2, (sheet.height_mm - size_mm) / 2 + FOOT_MM / 2
-            _cells(axes, tag_cells(number), left, low, size_mm)
-            _text(axes, sheet.width_mm / 2, low + size_mm * 1.18, f"▲ top   ·   tag {number}", 16.0)
-            _foot(axes, sheet, f"OpenAisle AprilTag 36h11, id {number}, black square {size_mm:g} mm. Print at 100 %.")
-            pages.savefig(figure)
+            pages.savefig(tag_page(number, size_mm, sheet))
+
+
+def tag_page(number: int, size_mm: float, sheet: Sheet) -> Figure:
+    """One tag in the middle of its sheet, with its number, its size, and which way is up."""
+    figure, axes = _sheet(sheet)
+    left, low = (sheet.width_mm - size_mm) / 2, (sheet.height_mm - size_mm) / 2 + FOOT_MM / 2
+    _cells(axes, tag_cells(number), left, low, size_mm)
+    _text(axes, sheet.width_mm / 2, low + size_mm * 1.18, f"▲ top   ·   tag {number}", 16.0)
+    _foot(axes, sheet, f"OpenAisle AprilTag 36h11, id {number}, black square {size_mm:g} mm. Print at 100 %.")
+    return figure
 
 
 def tag_cells(number: int) -> NDArray[np.bool_]:
@@ -163,5 +168,8 @@ def _check_suffix(out: Path, known: tuple[str, ...]) -> None:
 
 
 def _save(figure: Figure, out: Path) -> None:
+    from matplotlib import rc_context
+
     stamp = {"CreationDate": None} if out.suffix.lower() == ".pdf" else {"Date": None} if out.suffix == ".svg" else {}
-    figure.savefig(out, dpi=300, metadata=stamp)
+    with rc_context({"svg.hashsalt": "openaisle"}):  # the same sheet, the same bytes
+        figure.savefig(out, dpi=300, metadata=stamp)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import chain, islice
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from openaisle.calibrate.films import camera_of, camera_scale, shots
 from openaisle.calibrate.intrinsics import Lens, calibrate_lens
 from openaisle.calibrate.plots import Panel, plot_cameras, plot_lens
 from openaisle.calibrate.tags import Sighting, read_tags, sightings
-from openaisle.errors import Problem, RecordingError
+from openaisle.errors import MissingExtraError, Problem, RecordingError
 from openaisle.store.amend import CALIBRATION, Change, amend_store, check_writable
 from openaisle.store.load import load_spec
 from openaisle.store.schema import CameraSpec, StoreSpec
@@ -107,10 +108,21 @@ def write_poses(folder: Path, spec: StoreSpec, placed: Sequence[Placed], name: s
 
 
 def _opened(folder: Path, dry: bool) -> StoreSpec:
+    """The store, when what is needed to calibrate is there: better known before the work than after."""
     spec = load_spec(folder)
     if not dry:
         check_writable(folder)
+    for package in ("scipy", "matplotlib"):
+        if not _installed(package):
+            raise MissingExtraError(package, "calibrate")
     return spec
+
+
+def _installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # it was taken out of sys.modules
+        return False
 
 
 def _sorted_films(spec: StoreSpec, words: Sequence[str]) -> dict[str, list[Path]]:

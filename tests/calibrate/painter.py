@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from openaisle.calibrate.sheets import tag_cells
+from openaisle.calibrate.tags import Tag
 from openaisle.store.geometry import Camera, Float, apply, invert, rigid
 
 FINE = 2  # rays per pixel and side
@@ -51,11 +53,20 @@ def paint(
     blur_px: float = 0.6,
     noise: float = 2.0,
     seen: tuple[Float, Float] | None = None,
+    before: tuple[Grey, NDArray[np.float32]] | None = None,
 ) -> Grey:
-    """A grey picture; nearer sheets hide farther ones. `seen` are the rays where they are at hand."""
+    """A grey picture; nearer things hide farther ones.
+
+    `seen` are the rays where they are at hand, `before` a picture with depths (along the camera's z) to hang sheets in.
+    """
     origin, directions = rays(camera) if seen is None else seen
     fine = np.full(directions.shape[:2], 120.0, np.float32)
     depth = np.full(fine.shape, np.inf)
+    if before is not None:
+        fine = before[0].repeat(FINE, axis=0).repeat(FINE, axis=1).astype(np.float32)
+        ahead = directions @ camera.world_from_camera[:3, 2]
+        # Tags are glued onto walls and the floor: two centimetres of what is behind them count as before.
+        depth = before[1].repeat(FINE, axis=0).repeat(FINE, axis=1) / ahead + 0.02
     for sheet in sheets:
         window = _window(camera, sheet)
         sheet_from_world = invert(sheet.world_from_sheet)
@@ -96,20 +107,20 @@ def lens_camera(width: int, height: int, focal: float, distortion: tuple[float, 
     )
 
 
-def held(camera: Camera, picture: Grey, width_m: float, rng: np.random.Generator, tilt_deg: float) -> Sheet:
-    """The sheet somewhere in the camera's view, turned and tilted, wholly inside the picture."""
+def held(camera: Camera, picture: Grey, width_m: float, pixel: Float, far: float, rotation: Float) -> Sheet:
+    """The sheet with its middle at a pixel, `far` times its width away."""
     height_m = width_m * picture.shape[0] / picture.shape[1]
-    corners = np.array([[0, 0, 0], [width_m, 0, 0], [width_m, height_m, 0], [0, height_m, 0]])
-    while True:
-        angle = rng.uniform(-tilt_deg, tilt_deg, 2)
-        rotation = turn(float(angle[0]), float(angle[1]), float(rng.uniform(-180, 180)))
-        distance = float(rng.uniform(1.0, 3.0)) * height_m
-        pixel = rng.uniform(0, [camera.width_px, camera.height_px])
-        _, ray = camera.unproject(pixel)
-        centre = ray / ray[2] * distance
-        pose = rigid(rotation, centre - rotation @ [width_m / 2, height_m / 2, 0])
-        if camera.sees(apply(pose, corners)).sum() >= 3:
-            return Sheet(picture, width_m, pose)
+    _, ray = camera.unproject(pixel)
+    middle = ray / ray[2] * far * width_m
+    return Sheet(picture, width_m, rigid(rotation, middle - rotation @ [width_m / 2, height_m / 2, 0]))
+
+
+def tag_sheet(tag: Tag, cell_px: int = 20) -> Sheet:
+    """A tag with a white rim of two cells, as it is printed, where the tag hangs."""
+    cells = np.where(np.pad(tag_cells(tag.number), 2), 0, 255).astype(np.uint8)
+    side_m = tag.size_m * len(cells) / (len(cells) - 4)
+    corner = rigid(np.diag([1.0, -1.0, -1.0]), [-side_m / 2, side_m / 2, 0.0])
+    return Sheet(cells.repeat(cell_px, 0).repeat(cell_px, 1), side_m, tag.world_from_tag @ corner)
 
 
 def film(path: Path, pictures: Iterable[Grey], fps: int = 5) -> Path:
@@ -128,8 +139,3 @@ def film(path: Path, pictures: Iterable[Grey], fps: int = 5) -> Path:
             for packet in stream.encode():
                 container.mux(packet)
     return path
-
-
-def moved(camera: Camera, world_from_camera: Float) -> Camera:
-    """The same camera elsewhere."""
-    return replace(camera, world_from_camera=world_from_camera)

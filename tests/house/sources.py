@@ -15,8 +15,8 @@ PACKAGE = "openaisle"
 ROOMS = (
     "errors", "messages", "store", "sensors", "recording", "calibrate", "sim", "tokens", "receipts", "predictor",
     "identity", "tracking", "volume", "hands", "shelves", "weighing", "accounts", "settle", "owners", "state", "blind",
-    "writing", "correcting", "mute", "booking", "reconcile", "pipeline", "modular", "model", "training", "registry", "edge",
-    "flywheel", "service", "bench", "view", "demo", "cli",
+    "writing", "correcting", "mute", "booking", "reconcile", "pipeline", "modular", "model", "training", "registry",
+    "edge", "flywheel", "service", "bench", "view", "demo", "cli",
 )  # fmt: skip
 
 

@@ -52,5 +52,5 @@ $(VENV)/.compiled: $(VENV)/.runtime $(wildcard openaisle/sim/render/*.py)
 
 # Where the default index's torch brings GPU packages along, install a CPU build of torch==2.13.0 into .venv first.
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[train,viz,service,live,postgres,stripe,dev]'
+	$(PIP) -e '.[train,viz,calibrate,service,live,postgres,stripe,dev]'
 	@touch $@ $(VENV)/.runtime

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from openaisle.store.geometry import Float, apply
+from openaisle.store.geometry import Camera, Float, apply
 from openaisle.store.schema import CameraSpec, FixtureSpec, Point, ShelfSpec, StoreSpec
 from openaisle.store.store import camera_from_spec, world_from_fixture
 from openaisle.store.validate import Fault
@@ -199,11 +199,15 @@ def _lens(place: Place, camera: CameraSpec) -> Iterator[Fault]:
     if not (0 <= camera.cx_px <= camera.width_px and 0 <= camera.cy_px <= camera.height_px):
         what = f"the principal point ({camera.cx_px}, {camera.cy_px}) lies outside the picture"
         yield (*place, "cx_px"), what, "correct cx_px and cy_px, or width_px and height_px"
-    model = camera_from_spec(camera)
-    w, h = camera.width_px - 1.0, camera.height_px - 1.0
+    if folds(camera_from_spec(camera)):
+        what = "the distortion folds over before it reaches the picture's corners"
+        yield (*place, "distortion"), what, "calibrate again, or use fewer coefficients (k1 k2 p1 p2 k3)"
+
+
+def folds(model: Camera) -> bool:
+    """Whether the distortion turns back over itself before it reaches the picture's corners."""
+    w, h = model.width_px - 1.0, model.height_px - 1.0
     corners = np.array([[0.0, 0.0], [w, 0.0], [w, h], [0.0, h]])
     _, rays = model.unproject(corners)
     back, depth = model.project(model.world_from_camera[:3, 3] + rays)
-    if depth.min() <= 0 or np.abs(back - corners).max() > 0.5:
-        what = "the distortion folds over before it reaches the picture's corners"
-        yield (*place, "distortion"), what, "calibrate again, or use fewer coefficients (k1 k2 p1 p2 k3)"
+    return bool(depth.min() <= 0 or np.abs(back - corners).max() > 0.5)

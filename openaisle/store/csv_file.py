@@ -34,12 +34,12 @@ class Row(Generic[R]):
 
 def read_products(path: Path) -> tuple[list[Row[ProductSpec]] | None, list[Problem]]:
     """Rows of catalog.csv, or None when there is no table at all, and every problem in it."""
-    return _read(path, ProductSpec)
+    return read_rows(path, ProductSpec)
 
 
 def read_planogram(path: Path) -> tuple[list[Row[PlanogramRow]] | None, list[Problem]]:
     """Rows of planogram.csv, or None when there is no table at all, and every problem in it."""
-    return _read(path, PlanogramRow)
+    return read_rows(path, PlanogramRow)
 
 
 def write_rows(path: Path, model: type[BaseModel], rows: Sequence[BaseModel]) -> None:
@@ -60,7 +60,8 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def _read(path: Path, model: type[R]) -> tuple[list[Row[R]] | None, list[Problem]]:
+def read_rows(path: Path, model: type[R]) -> tuple[list[Row[R]] | None, list[Problem]]:
+    """Rows of any table whose columns are the fields of `model`; None when there is no table, and every problem."""
     file = path.name
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:

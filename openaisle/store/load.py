@@ -29,7 +29,7 @@ from openaisle.store.csv_file import Row, read_planogram, read_products, write_r
 from openaisle.store.schema import PlanogramRow, ProductSpec, StoreSpec
 from openaisle.store.store import Store
 from openaisle.store.validate import Checked, Fault, validate
-from openaisle.store.yaml_file import Document, read_yaml
+from openaisle.store.yaml_file import Document, parse_yaml, read_yaml
 
 IMAGES = "images"
 HEADER = "# An OpenAisle store. Metres, degrees, grams, cents; x right, y into the shop, z up, floor at z = 0.\n"
@@ -59,6 +59,23 @@ def load_store(folder: str | Path) -> Store:
     if problems or value is None or products is None or planogram is None:
         raise StoreError(problems)
     return Store(value, tuple(row.value for row in products), tuple(row.value for row in planogram), pictures)
+
+
+def load_spec(folder: str | Path) -> StoreSpec:
+    """Read and check store.yaml alone, without goods, which may not be there yet; raises StoreError."""
+    document, problems = read_yaml(Path(folder) / STORE)
+    checked = _check_spec(document, problems) if document is not None else None
+    if problems or checked is None or checked.value is None:
+        raise StoreError(problems)
+    return checked.value
+
+
+def check_text(text: str) -> list[Problem]:
+    """Everything wrong with a store.yaml that is not on disk yet."""
+    document, problems = parse_yaml(text, STORE)
+    if document is not None:
+        _check_spec(document, problems)
+    return problems
 
 
 def _check_spec(document: Document, problems: list[Problem]) -> Checked[StoreSpec]:

@@ -47,6 +47,11 @@ def read_yaml(path: Path) -> tuple[Document | None, list[Problem]]:
         return None, [Problem(file, "file", "the file is missing", f"write {file} into {path.parent}")]
     except (OSError, UnicodeDecodeError) as error:
         return None, [Problem(file, "file", f"cannot be read: {error}", "save it as a plain UTF-8 text file")]
+    return parse_yaml(text, file)
+
+
+def parse_yaml(text: str, file: str) -> tuple[Document | None, list[Problem]]:
+    """The mapping in a YAML text, or None, and what is wrong with it (syntax, key given twice)."""
     loader = _LOADER(text)
     try:
         node = loader.get_single_node()

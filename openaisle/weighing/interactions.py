@@ -72,7 +72,8 @@ def watch(known: Watch, grams: Float32, history: Float32, goods: Goods) -> tuple
     last = now.samples[:, -SETTLED:]
     spread, level = np.ptp(last, axis=1), last.mean(1)
     missing = np.isnan(history[:, -2 * SETTLED :]).mean(1)
-    moving = (spread > np.maximum(RANGE_NOISES * now.noise, RANGE_G)) & (missing < MOST_MISSING)
+    gap = np.isnan(history[:, -SETTLED:]).all(1)  # the last reading is held on to meanwhile, which is no rest
+    moving = (gap | (spread > np.maximum(RANGE_NOISES * now.noise, RANGE_G))) & (missing < MOST_MISSING)
     least = np.maximum(CHANGED_G, CHANGED_NOISES * now.noise)
     changed = {s for s, (_, old) in now.level.items() if abs(float(level[s]) - old) > least[s]}
     busy = set(np.flatnonzero(moving).tolist())

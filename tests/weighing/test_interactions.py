@@ -104,3 +104,19 @@ def test_readings_that_are_lost_for_a_moment_change_nothing() -> None:
     found = [one for _, one in play(rows)[1] if 1 in one.scales]
     assert len(found) == 1
     assert abs(change(found[0], 1) + 300) < 2
+
+
+def test_a_gap_in_the_readings_is_no_rest() -> None:
+    """A step hides in a second without readings: whoever has told of it must not be told that nothing moved."""
+    rows = quiet(20)
+    rows[1, 10 * RATE_HZ :] -= 300
+    rows[1, round(9.9 * RATE_HZ) : round(11.4 * RATE_HZ)] = np.nan
+    history = np.full((3, HISTORY), np.nan, np.float32)
+    known, out = Watch(), []
+    for tick in range(20):
+        grams = rows[:, tick * RATE_HZ : (tick + 1) * RATE_HZ]
+        history = np.concatenate([history[:, RATE_HZ:], grams], axis=1)
+        told = frozenset({1}) if tick >= 10 and not out else frozenset()  # as reconcile.py opens what was written of
+        known, over = watch(replace(known, open=known.open | told), grams, history, BESIDE)
+        out += [one for one in over if tick >= 10 and 1 in one.scales]
+    assert abs(change(out[0], 1) + 300) < 3

@@ -15,7 +15,7 @@ from openaisle.predictor import MODEL_VERSION, Arrays, GraphPredictor, Predictor
 
 WEIGHTS = Path(__file__).parent / "weights"
 GRAPHS = ("pictures", "look", "remember", "heatmap", "glance", "shelf_pictures", "shelf", "write")
-FIX = "name a shipped model (small, rule, modular) or a folder written by `aisle export`"
+FIX = "name a shipped model (small, rule, modular, openvino) or a folder written by `aisle export`"
 
 
 class OnnxPredictor(GraphPredictor):
@@ -73,15 +73,23 @@ def read_model(folder: Path) -> dict[str, object]:
 
 
 def load_predictor(name_or_path: str, threads: int = 1) -> Predictor:
-    """A model by name (small, rule, modular) or folder; raises ModelError when there is none."""
+    """A model by name (small, rule, modular, openvino) or folder; raises ModelError when there is none."""
     from openaisle.edge.rule import RulePredictor
     from openaisle.modular.peer import ModularPredictor
 
     kind, _, folder = name_or_path.partition(":")
-    if kind in ("rule", "modular"):
-        eyes = OnnxPredictor(Path(folder) if folder else WEIGHTS / "small", threads)
-        if kind == "rule":
-            return RulePredictor(eyes)
-        return ModularPredictor(eyes)
-    folder_path = WEIGHTS / name_or_path if (WEIGHTS / name_or_path).is_dir() else Path(name_or_path)
-    return OnnxPredictor(folder_path, threads)
+    if kind not in ("rule", "modular", "openvino"):
+        return OnnxPredictor(folder_of(name_or_path), threads)
+    eyes = folder_of(folder or "small")
+    if kind == "openvino":
+        from openaisle.edge.openvino import OpenVinoPredictor
+
+        return OpenVinoPredictor(eyes, threads)
+    if kind == "rule":
+        return RulePredictor(OnnxPredictor(eyes, threads))
+    return ModularPredictor(OnnxPredictor(eyes, threads))
+
+
+def folder_of(name_or_path: str) -> Path:
+    """The folder of a shipped model's name, or the path itself."""
+    return WEIGHTS / name_or_path if (WEIGHTS / name_or_path).is_dir() else Path(name_or_path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from openaisle.bench.results import CaseResult
 from openaisle.errors import ModelError, Problem
 from openaisle.receipts.metrics import VisitScore
-from openaisle.receipts.score import Score
+from openaisle.receipts.score import Score, combine
 
 MOST_FALL = 0.002  # of the share of exact receipts
 
@@ -45,7 +45,7 @@ def parity(results: Sequence[CaseResult], model: str, against: str) -> Parity:
     if not shared:
         what = f"no case was played by both {model} and {against}"
         raise ModelError([Problem("--against", repr(against), what, "name another model, or more --seeds")])
-    ours, theirs = (Score(tuple(played[case].visits for case in shared)) for played in by_case)
+    ours, theirs = (combine([Score(played[case].visits) for case in shared]) for played in by_case)
     pairs = [
         (mine.get(name), other.get(name))
         for case in shared
@@ -53,7 +53,9 @@ def parity(results: Sequence[CaseResult], model: str, against: str) -> Parity:
         for name in mine.keys() | other.keys()
     ]
     a, b = ours.metrics, theirs.metrics
-    return Parity(model, against, a.visits, (a.exact, b.exact), (a.f1, b.f1), sum(x != y for x, y in pairs))
+    return Parity(
+        model, against, a.visits, (a.exact or 0.0, b.exact or 0.0), (a.f1, b.f1), sum(x != y for x, y in pairs)
+    )
 
 
 def _units(visit: VisitScore) -> tuple[int, int, int]:

@@ -40,7 +40,8 @@ def test_it_says_the_same_of_any_number_of_windows(pair: tuple[OnnxPredictor, Op
         assert len(told[0]) == len(told[1])
         for ours, theirs in zip(*told, strict=True):
             assert ours.shape == theirs.shape
-            assert float(np.sqrt(((ours - theirs) ** 2).mean())) < 0.05 * max(float(ours.std()), 0.2)
+            most = 0.05 * float(ours.std()) if graph == "heatmap" else 0.15  # logits; unit vectors and offsets below
+            assert float(np.sqrt(((ours - theirs) ** 2).mean())) < most
 
 
 def test_answers_last(pair: tuple[OnnxPredictor, OpenVinoPredictor]) -> None:

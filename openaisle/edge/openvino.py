@@ -6,42 +6,25 @@ others stay on ONNX Runtime, which is faster for them. Needs the extra `openvino
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openaisle.edge.runtime import FIX, OnnxPredictor
 from openaisle.errors import MissingExtraError, ModelError, Problem
 from openaisle.predictor import Arrays
 
-if TYPE_CHECKING:
-    import openvino
-
 OPENVINO_GRAPHS = ("heatmap", "glance")
+Call = Callable[[Arrays], list[NDArray[np.generic]]]
 
 
-class OpenVinoPredictor(OnnxPredictor):
-    """A model folder of which some graphs run on OpenVINO."""
-
-    def __init__(self, folder: Path, threads: int = 1) -> None:
-        super().__init__(folder, threads)
-        self.compiled = {name: _compiled(folder / f"{name}.onnx", threads) for name in OPENVINO_GRAPHS}
-        for name in OPENVINO_GRAPHS:
-            del self.graphs[name]  # its memory
-        self._requests = {name: model.create_infer_request() for name, model in self.compiled.items()}
-
-    def call(self, graph: str, feed: Arrays) -> list[NDArray[np.generic]]:
-        """Run one graph."""
-        if graph not in self.compiled:
-            return super().call(graph, feed)
-        wanted = {name: np.ascontiguousarray(value) for name, value in feed.items() if name in self.inputs[graph]}
-        told = self._requests[graph].infer(wanted, share_inputs=True)
-        return [np.array(told[output]) for output in self.compiled[graph].outputs]  # its own are overwritten
+def openvino_calls(folder: Path, threads: int) -> dict[str, Call]:
+    """Graphs of a model folder that run on OpenVINO; raises MissingExtraError, ModelError."""
+    return {name: _call(folder / f"{name}.onnx", threads) for name in OPENVINO_GRAPHS}
 
 
-def _compiled(path: Path, threads: int) -> openvino.CompiledModel:
+def _call(path: Path, threads: int) -> Call:
     try:
         import openvino
     except ImportError as error:
@@ -53,6 +36,16 @@ def _compiled(path: Path, threads: int) -> openvino.CompiledModel:
         "INFERENCE_PRECISION_HINT": "bf16" if capable else "f32",
     }  # fmt: skip
     try:
-        return core.compile_model(str(path), "CPU", wishes)
+        compiled = core.compile_model(str(path), "CPU", wishes)
     except RuntimeError as error:
-        raise ModelError([Problem(str(path), "file", f"is no graph for OpenVINO ({error})", FIX)]) from error
+        fix = "name a folder written by `aisle export`"
+        raise ModelError([Problem(str(path), "file", f"is no graph for OpenVINO ({error})", fix)]) from error
+    request = compiled.create_infer_request()
+    names = {value.get_any_name() for value in compiled.inputs}
+
+    def call(feed: Arrays) -> list[NDArray[np.generic]]:
+        wanted = {name: np.ascontiguousarray(value) for name, value in feed.items() if name in names}
+        told = request.infer(wanted, share_inputs=True)
+        return [np.array(told[output]) for output in compiled.outputs]  # its own are overwritten
+
+    return call

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime as ort
@@ -26,6 +27,9 @@ from openaisle.recording.video import through_h264
 from openaisle.sim.scenario import load_scenario
 from openaisle.sim.source import SimulatedStore
 from openaisle.sim.stores import open_store
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 INT8_GRAPHS = ("heatmap",)
 OPSET = 20  # the first with GELU as one operator: in pieces it costs as much as the convolutions save
@@ -127,7 +131,7 @@ def quantise(source: Path, target: Path, calls: Sequence[Arrays]) -> None:
         )  # fmt: skip
 
 
-def _whole_operators(source: Path, scratch: Path) -> object:
+def _whole_operators(source: Path, scratch: Path) -> ModelProto:
     """The graph with GELUs as one operator each, as every runtime knows it."""
     import onnx
 

@@ -2,7 +2,8 @@
 
 A lane is blind while its scale is, or while none of the cameras that look at it works. Whoever was within reach of it
 then has a receipt that a person must see; so has everybody who was where no working camera looks. Sensors are blind
-from their last message on, which is known a little later: the trail of the last seconds tells who was there.
+from their last message on, which is known a little later: the trail of the last seconds tells who was there. So has
+whoever was inside while a box that cannot keep up looked at too few pictures.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from openaisle.tokens.tick import Tick
 REACH_M = 1.5  # from where somebody stands to the front of a lane
 TRAIL_NS = 15 * NANOSECONDS  # blindness is told of within this
 HEIGHT_M = 1.0  # of a body's middle, which a camera must see
+FEWEST = 2  # pictures a second: hands are followed that far (slow-cameras in bench/axes.py), not beyond
+TOO_SLOW = "box too slow"  # what a receipt names instead of a sensor
 Sensor = tuple[str, str]  # kind, id
 
 
@@ -31,6 +34,9 @@ def note_blindness(state: State, tick: Tick, setup: Setup) -> State:
     trail = tuple(steps for steps in (*state.trail, here) if tick.time_ns - steps.time_ns <= TRAIL_NS)
     blind, fresh = _blind(state.blind, tick.states)
     state = replace(state, blind=blind, trail=trail)
+    if setup.video and tick.looked < FEWEST:
+        slow = {visit: state.blinded.get(visit, frozenset()) | {TOO_SLOW} for visit in here.visits}
+        state = replace(state, blinded={**state.blinded, **slow})
     if not blind and not fresh:
         return state
     both = {**blind, **fresh}

@@ -146,7 +146,7 @@ def score_points(points: Float32, floor_m: Float32, believed_m: Float32, views: 
 
 def along_rays(view: View, floor_m: Float32) -> Float32:
     """Points [N, 3] on the rays of the likeliest cells, where they pass the cylinder in which hands can be."""
-    best = np.unique(np.argsort(-view.log_ratio.reshape(2, -1), axis=1, kind="stable")[:, :BEST_CELLS])
+    best = np.unique(np.concatenate([highest(ratios, BEST_CELLS) for ratios in view.log_ratio.reshape(2, -1)]))
     cells = np.stack([best % BODY_CELLS, best // BODY_CELLS], axis=1) + 0.5
     pixel = view.centre_px + (cells * (2.0 / BODY_CELLS) - 1.0) * view.side_px / 2
     origin, direction = view.camera.unproject(pixel)
@@ -167,23 +167,33 @@ def along_rays(view: View, floor_m: Float32) -> Float32:
     return np.asarray(points[inside], dtype=np.float32)
 
 
+def highest(values: Float32, count: int) -> NDArray[np.int64]:
+    """Where the highest values are, as a stable sort would have them, in no order; a tenth of its time."""
+    least = np.partition(values, -count)[-count]
+    above, level = np.flatnonzero(values > least), np.flatnonzero(values == least)
+    return np.concatenate([above, level[: count - len(above)]])
+
+
 def log_ratios(view: View, points: Float32) -> Float32:
     """Log-ratios to chance [2, N] of points [N, 3] in one view."""
     pixel, depth = view.camera.project(points)
-    cell = ((pixel - view.centre_px) / view.side_px + 0.5) * BODY_CELLS
-    inside = (cell >= 0).all(-1) & (cell < BODY_CELLS).all(-1) & (depth > 0.05)
-    at = np.where(inside[:, None], cell, 0).astype(np.int64)
-    told = np.where(inside[None], view.log_ratio[:, at[:, 1], at[:, 0]], view.outside[:, None])
+    column, row = (((pixel[:, i] - view.centre_px[i]) / view.side_px + 0.5) * BODY_CELLS for i in range(2))
+    inside = (column >= 0) & (column < BODY_CELLS) & (row >= 0) & (row < BODY_CELLS) & (depth > 0.05)
+    at = np.where(inside, row, 0).astype(np.int64) * BODY_CELLS + np.where(inside, column, 0).astype(np.int64)
+    told = np.where(inside, view.log_ratio.reshape(2, -1)[:, at], view.outside[:, None])
     return np.asarray(told, dtype=np.float32)
 
 
 def log_belief(points: Float32, floor_m: Float32, believed_m: Float32) -> Float32:
     """Log-ratio to chance [N] that a hand is at points: near where either was believed, and no farther than an arm."""
-    square = ((points[:, None] - believed_m[None]) ** 2).sum(-1)  # [N, 2]
+    axes = np.ascontiguousarray(points.T)  # sums over three columns cost more than all else here
+    square = [sum((axes[i] - hand[i]) ** 2 for i in range(3)) for hand in believed_m]  # [N] to either hand
     density = np.full(len(points), 1.0 - sum(weight for weight, _ in BELIEF))
     for weight, sd in BELIEF:
-        density += weight * VOLUME_M3 / (2 * np.pi * sd**2) ** 1.5 * np.exp(-0.5 * square / sd**2).mean(1)
-    arm = np.linalg.norm(points - np.append(floor_m, SHOULDER_M), axis=1)
+        near = sum(np.exp(-0.5 * one / sd**2) for one in square) / len(square)
+        density += weight * VOLUME_M3 / (2 * np.pi * sd**2) ** 1.5 * near
+    shoulder = (*floor_m.tolist(), SHOULDER_M)
+    arm = np.sqrt(sum((axes[i] - shoulder[i]) ** 2 for i in range(3)))
     return np.asarray(np.log(density) - 10.0 * np.maximum(arm - ARM_M, 0), dtype=np.float32)
 
 

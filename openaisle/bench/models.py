@@ -1,6 +1,6 @@
 """Names of what the benchmark compares: a model, perhaps with a sense taken away or on true tracks, or answers on disk.
 
-    small, rule, modular, a folder of weights   as `aisle receipts --model` takes them
+    small, rule, modular, openvino, a folder of weights   as `aisle receipts --model` takes them
     NAME-no-scales, -no-video, -no-pictures   the same without scales, cameras, pictures of the products
     NAME-oracle                           on true bodies and hands; `rule-oracle` and `modular-oracle` need no weights
     answers:FOLDER                        what another system wrote: a receipts.json, called CASE.json, for every case
@@ -25,7 +25,7 @@ from openaisle.predictor import Predictor
 DEFAULT_MODELS = ("small", "rule")
 ORACLE, ANSWERS = "-oracle", "answers:"
 # Whose weights a name sees with, where it is not a folder of weights itself.
-EYES = {"rule": "small", "modular": "small"}
+EYES = {"rule": "small", "modular": "small", "openvino": "small"}
 DECIDERS: Mapping[str, Callable[[Predictor], Predictor]] = {"rule": RulePredictor, "modular": ModularPredictor}
 ABLATIONS = ("no-scales", "no-video", "no-pictures")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,27 +13,33 @@ from numpy.typing import NDArray
 from openaisle.errors import ModelError, Problem
 from openaisle.predictor import MODEL_VERSION, Arrays, GraphPredictor, Predictor
 
+Call = Callable[[Arrays], list[NDArray[np.generic]]]
 WEIGHTS = Path(__file__).parent / "weights"
 GRAPHS = ("pictures", "look", "remember", "heatmap", "glance", "shelf_pictures", "shelf", "write")
-FIX = "name a shipped model (small, rule, modular) or a folder written by `aisle export`"
+FIX = "name a shipped model (small, rule, modular, openvino) or a folder written by `aisle export`"
 
 
 class OnnxPredictor(GraphPredictor):
     """A model folder on ONNX Runtime."""
 
-    def __init__(self, folder: Path, threads: int = 1) -> None:
+    def __init__(self, folder: Path, threads: int = 1, elsewhere: Mapping[str, Call] | None = None) -> None:
+        """`elsewhere` are graphs that another runtime runs."""
+        self.elsewhere = elsewhere or {}
         super().__init__(*read_sizes(folder))
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         provider = ("CPUExecutionProvider",)
-        self.graphs = {name: read_graph(folder / f"{name}.onnx", options, provider) for name in GRAPHS}
+        here = [name for name in GRAPHS if name not in self.elsewhere]
+        self.graphs = {name: read_graph(folder / f"{name}.onnx", options, provider) for name in here}
         # inputs that a graph does not use are pruned from it
         self.inputs = {name: {i.name for i in graph.get_inputs()} for name, graph in self.graphs.items()}
 
     def call(self, graph: str, feed: Arrays) -> list[NDArray[np.generic]]:
         """Run one graph."""
+        if graph in self.elsewhere:
+            return self.elsewhere[graph](feed)
         wanted = {name: value for name, value in feed.items() if name in self.inputs[graph]}
         values: list[NDArray[np.generic]] = self.graphs[graph].run(None, wanted)
         return values
@@ -73,15 +79,23 @@ def read_model(folder: Path) -> dict[str, object]:
 
 
 def load_predictor(name_or_path: str, threads: int = 1) -> Predictor:
-    """A model by name (small, rule, modular) or folder; raises ModelError when there is none."""
+    """A model by name (small, rule, modular, openvino) or folder; raises ModelError when there is none."""
     from openaisle.edge.rule import RulePredictor
     from openaisle.modular.peer import ModularPredictor
 
     kind, _, folder = name_or_path.partition(":")
-    if kind in ("rule", "modular"):
-        eyes = OnnxPredictor(Path(folder) if folder else WEIGHTS / "small", threads)
-        if kind == "rule":
-            return RulePredictor(eyes)
-        return ModularPredictor(eyes)
-    folder_path = WEIGHTS / name_or_path if (WEIGHTS / name_or_path).is_dir() else Path(name_or_path)
-    return OnnxPredictor(folder_path, threads)
+    if kind not in ("rule", "modular", "openvino"):
+        return OnnxPredictor(folder_of(name_or_path), threads)
+    eyes = folder_of(folder or "small")
+    if kind == "openvino":
+        from openaisle.edge.openvino import openvino_calls
+
+        return OnnxPredictor(eyes, threads, openvino_calls(eyes, threads))
+    if kind == "rule":
+        return RulePredictor(OnnxPredictor(eyes, threads))
+    return ModularPredictor(OnnxPredictor(eyes, threads))
+
+
+def folder_of(name_or_path: str) -> Path:
+    """The folder of a shipped model's name, or the path itself."""
+    return WEIGHTS / name_or_path if (WEIGHTS / name_or_path).is_dir() else Path(name_or_path)

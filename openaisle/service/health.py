@@ -22,8 +22,10 @@ from openaisle.service import beats, visits
 from openaisle.service.album import Album
 from openaisle.service.beats import OLD_S, STATUS
 from openaisle.service.desk import Desk
+from openaisle.service.pressure import slots_of
 from openaisle.service.states import StepState
 from openaisle.service.tables import Letter, MoneyStep, Run
+from openaisle.tokens.journey import FRAME_HZ
 
 SENSORS = "sensors.json"
 LATE_S, LOST_S = 3.0, 15.0  # since the pipeline's last tick
@@ -89,6 +91,7 @@ class PipelineHealth:
     beat_s: float  # since its last tick
     lag_s: float | None  # of what it has seen behind the clock; None for a stream of another day
     how: How
+    slots: int = FRAME_HZ  # pictures of each camera that it looks at in a second: fewer where it cannot keep up
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,11 @@ def _pipeline(session: Session, desk: Desk) -> PipelineHealth | None:
     how = How.WELL if run.ended or age_s <= LATE_S else (How.POOR if age_s <= LOST_S else How.BAD)
     lag_s = (desk.clock() - run.time_ns) / NANOSECONDS
     live = run.time_ns > 0 and abs(lag_s) < DAY_S
-    return PipelineHealth(run.id, run.source, run.model, run.ticks, run.ended, age_s, lag_s if live else None, how)
+    slots = slots_of(session, run.id)
+    if slots < FRAME_HZ and how == How.WELL and not run.ended:
+        how = How.POOR
+    told = (run.id, run.source, run.model, run.ticks, run.ended, age_s, lag_s if live else None, how, slots)
+    return PipelineHealth(*told)
 
 
 def _intake(folder: Path | None) -> Intake | None:

@@ -15,6 +15,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 from openaisle.messages import NANOSECONDS
 from openaisle.service import visits
 from openaisle.service.desk import Desk
+from openaisle.service.pressure import slots_of
 from openaisle.service.states import StepState
 from openaisle.service.tables import FinalReceipt, LedgerRow, Letter, MoneyStep
 
@@ -58,6 +59,7 @@ class StoreCollector(Collector):
             letters = select(func.count()).select_from(Letter).where(*waiting)
             given_up = select(func.count()).select_from(Letter).where(Letter.given_up_ns > 0)
             run = visits.unfinished_run(session)
+            slots = slots_of(session, run.id) if run is not None else 0
             figures = {
                 "openaisle_ledger_entries": ("Entries of the ledger.", select(func.count()).select_from(LedgerRow)),
                 "openaisle_final_receipts": ("Final receipts.", select(func.count()).select_from(FinalReceipt)),
@@ -76,3 +78,5 @@ class StoreCollector(Collector):
             age_s = (now_ns - run.beat_ns) / NANOSECONDS
             yield GaugeMetricFamily("openaisle_run_age_seconds", "Since the pipeline's last tick.", age_s)
             yield GaugeMetricFamily("openaisle_run_ticks", "Ticks of the run.", float(run.ticks))
+            words = "Pictures of each camera looked at in a second; below 5 the box cannot keep up."
+            yield GaugeMetricFamily("openaisle_run_pictures_per_second", words, float(slots))

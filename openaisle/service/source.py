@@ -86,6 +86,7 @@ class Pace:
     speed: float
     caught_up_ns: int
     go_on: Callable[[], bool]
+    behind_s: float = 0.0  # by how much the last message was late
     _first_ns: int = 0
     _began_s: float = 0.0
 
@@ -103,6 +104,7 @@ class Pace:
         if not self._first_ns:
             self._first_ns, self._began_s = time_ns, time.monotonic()
         due_s = self._began_s + (time_ns - self._first_ns) / NANOSECONDS / self.speed
+        self.behind_s = max(0.0, time.monotonic() - due_s)
         while (ahead_s := due_s - time.monotonic()) > 0 and self.go_on():
             time.sleep(min(ahead_s, NAP_S))
 

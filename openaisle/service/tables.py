@@ -224,6 +224,17 @@ class Passage(Base):
     __table_args__ = ({"sqlite_autoincrement": True},)
 
 
+class Thinning(Base):
+    """From this tick of a run on, pictures of so many slots a second were looked at; taken up again, they are again."""
+
+    __tablename__ = "thinnings"
+    run: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tick: Mapped[int] = mapped_column(Big, primary_key=True)
+    slots: Mapped[int] = mapped_column(Integer)
+    lag_s: Mapped[float] = mapped_column(Float)  # how far behind the run was
+    at_ns: Mapped[int] = mapped_column(Big)
+
+
 class BlindSpot(Base):
     """A sensor that was blind where a visit could have taken something: its receipt asks for a person."""
 

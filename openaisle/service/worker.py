@@ -23,6 +23,7 @@ from openaisle.service import book, till, visits
 from openaisle.service.album import Album
 from openaisle.service.database import locked_visit
 from openaisle.service.desk import Desk
+from openaisle.service.pressure import Thinner
 from openaisle.service.source import LIVE, SILENCE_NS, SIM, Pace, Passages, messages_of
 from openaisle.service.states import HowLeft, Origin, VisitState
 from openaisle.service.stock import LASTING
@@ -104,13 +105,15 @@ def work(
     pace = Pace(job.speed, run.time_ns, go_on)
     known = Known(passages.names, Trails(desk.store))
     setup, state = set_up(desk.store, predictor)
-    quiet = Quiet()
-    for tick in _ticks(desk, pace, passages, run):
+    quiet, thinner = Quiet(), Thinner(desk, run)
+    for whole in _ticks(desk, pace, passages, run):
         if not go_on():
             break
+        tick = thinner.thin(whole, _lag_s(desk, job, pace, whole))
         state, _ = step(state, tick, predictor, setup)
         with desk.database.write() as session:
             told = tell(session, desk, run, known, state, tick)
+            thinner.tell(session, tick)
             _leave_by_name(session, desk, passages, tick)
             cut = is_live(job) and quiet.lasts(state, tick) and _cut(session, desk, job, run)
         witness.see(tick, state, told)
@@ -127,6 +130,11 @@ def work(
         kept_ns = min(ended.until_ns, desk.clock()) - round(job.keep_hours * 3600 * NANOSECONDS)
         forget(Path(job.source.partition(":")[2]), kept_ns)
     return True
+
+
+def _lag_s(desk: Desk, job: Job, pace: Pace, tick: Tick) -> float:
+    """How far the run is behind its sensors, or behind the clock that it is held to; nothing hurries at speed 0."""
+    return (desk.clock() - tick.sensed_ns) / NANOSECONDS if is_live(job) else pace.behind_s
 
 
 @dataclass

@@ -82,16 +82,16 @@ class Camera:
 
     def distort(self, xy: Float) -> Float:
         """Ideal normalised image points [..., 2] to distorted ones (Brown-Conrady, as in OpenCV)."""
+        return np.stack(self._bend(xy[..., 0], xy[..., 1]), axis=-1)
+
+    def _bend(self, x: Float, y: Float) -> tuple[Float, Float]:
+        """`distort` by components: half the time where they lie side by side."""
         k1, k2, p1, p2, k3 = self.distortion
-        x, y = xy[..., 0], xy[..., 1]
         r2 = x * x + y * y
         radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-        return np.stack(
-            [
-                x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
-                y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
-            ],
-            axis=-1,
+        return (
+            x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
+            y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
         )
 
     def project(self, points_m: ArrayLike) -> tuple[Float, Float]:
@@ -99,8 +99,8 @@ class Camera:
         local = apply(self.camera_from_world, points_m)
         depth = local[..., 2]
         safe = np.where(np.abs(depth) < 1e-9, 1e-9, depth)
-        xy = self.distort(local[..., :2] / safe[..., None])
-        return xy * [self.fx_px, self.fy_px] + [self.cx_px, self.cy_px], depth
+        x, y = self._bend(local[..., 0] / safe, local[..., 1] / safe)
+        return np.stack([x * self.fx_px + self.cx_px, y * self.fy_px + self.cy_px], axis=-1), depth
 
     def unproject(self, pixels: ArrayLike) -> tuple[Float, Float]:
         """Pixels [..., 2] to rays: origin [3] and unit directions [..., 3] in the world frame."""
@@ -110,19 +110,21 @@ class Camera:
         direction = local @ self.world_from_camera[:3, :3].T
         return self.world_from_camera[:3, 3].copy(), direction / np.linalg.norm(direction, axis=-1, keepdims=True)
 
-    def sees(self, points_m: ArrayLike, margin_px: float = 0.0) -> NDArray[np.bool_]:
-        """bool [...]: the world point [..., 3] lies in front of the camera and inside its picture, less a margin.
+    def sees(self, points_m: ArrayLike, margin_px: float | Float = 0.0) -> NDArray[np.bool_]:
+        """bool [...]: the world point [..., 3] lies in front of the camera and inside its picture, less a margin [...].
 
         Points so far out that the distortion polynomial folds back over itself are not seen, although
         `project` may put them inside the picture.
         """
         local = apply(self.camera_from_world, points_m)
         ahead = local[..., 2] > 1e-6
-        ideal = local[..., :2] / np.where(ahead, local[..., 2], 1.0)[..., None]
-        pixels = self.distort(ideal) * [self.fx_px, self.fy_px] + [self.cx_px, self.cy_px]
-        low, high = margin_px - 0.5, np.array([self.width_px, self.height_px]) - 0.5 - margin_px
-        inside = ((pixels >= low) & (pixels <= high)).all(axis=-1)
-        return np.asarray(ahead & inside & (np.hypot(ideal[..., 0], ideal[..., 1]) < self.fold_radius))
+        depth = np.where(ahead, local[..., 2], 1.0)
+        x, y = local[..., 0] / depth, local[..., 1] / depth
+        bent = self._bend(x, y)
+        u, v, low = bent[0] * self.fx_px + self.cx_px, bent[1] * self.fy_px + self.cy_px, margin_px - 0.5
+        wide, high = self.width_px - 0.5 - margin_px, self.height_px - 0.5 - margin_px
+        inside = (u >= low) & (u <= wide) & (v >= low) & (v <= high)
+        return np.asarray(ahead & inside & (np.hypot(x, y) < self.fold_radius))
 
     @cached_property
     def fold_radius(self) -> float:
@@ -135,9 +137,9 @@ class Camera:
     def _undistort(self, target: Float) -> Float:
         """Inverse of `distort` by Newton's method; fixed-point iteration does not converge for wide lenses."""
         k1, k2, p1, p2, k3 = self.distortion
-        xy = target.copy()
+        aim = target[..., 0].copy(), target[..., 1].copy()
+        x, y = aim
         for _ in range(30):
-            x, y = xy[..., 0], xy[..., 1]
             r2 = x * x + y * y
             radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
             slope = 2 * (k1 + r2 * (2 * k2 + 3 * r2 * k3))  # d radial / dx = slope * x
@@ -146,10 +148,11 @@ class Camera:
             d = radial + slope * y * y + 6 * p1 * y + 2 * p2 * x
             determinant = a * d - b * b
             determinant = np.where(np.abs(determinant) < 1e-3, 1e-3, determinant)
-            error = self.distort(xy) - target
-            step = np.stack([d * error[..., 0] - b * error[..., 1], a * error[..., 1] - b * error[..., 0]], axis=-1)
-            moved = np.clip(step / determinant[..., None], -0.5, 0.5)
-            xy = xy - moved
-            if np.abs(moved).max(initial=0.0) < 1e-12:  # the next step would be its square
-                break
-        return xy
+            bent = self._bend(x, y)
+            off = bent[0] - aim[0], bent[1] - aim[1]
+            moved_x = np.clip((d * off[0] - b * off[1]) / determinant, -0.5, 0.5)
+            moved_y = np.clip((a * off[1] - b * off[0]) / determinant, -0.5, 0.5)
+            x, y = x - moved_x, y - moved_y
+            if max(np.abs(moved_x).max(initial=0.0), np.abs(moved_y).max(initial=0.0)) < 1e-12:
+                break  # the next step would be its square
+        return np.stack([x, y], axis=-1)

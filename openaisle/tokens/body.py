@@ -26,8 +26,7 @@ def aim_bodies(camera: Camera, body_m: Float32) -> Aim:
     chest = np.concatenate([body_m, np.full((len(body_m), 1), CHEST_M)], axis=1).astype(np.float32)
     pixel, depth = camera.project(chest)
     side = np.clip(BODY_M * camera.fx_px / np.maximum(depth, 0.3), MIN_SIDE_PX, MAX_SIDE_PX)
-    near = depth > 0.3
-    row = np.array([k for k in np.flatnonzero(near) if camera.sees(chest[k], -BEYOND * float(side[k]))], dtype=np.int64)
+    row = np.flatnonzero((depth > 0.3) & camera.sees(chest, -BEYOND * side))
     foot, _ = camera.project(np.concatenate([body_m, np.zeros((len(body_m), 1))], axis=1))
     ray = chest - camera.world_from_camera[:3, 3]
     fall = ray[:, 2] / np.maximum(np.linalg.norm(ray, axis=1), 1e-6)

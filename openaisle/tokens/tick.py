@@ -7,7 +7,7 @@ AHEAD_S later: video frames in five slots per second and scale samples on a 20 H
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,12 @@ Sensed = VideoFrame | ScaleBatch | GateEvent | SensorState
 SLOT_NS = NANOSECONDS // FRAME_HZ
 SAMPLE_NS = NANOSECONDS // RATE_HZ
 AHEAD_NS = int(AHEAD_S * NANOSECONDS)
+LOOKED = {
+    5: (0, 1, 2, 3, 4),
+    3: (0, 2, 4),
+    2: (1, 3),
+    1: (2,),
+}  # slots that are left of a thinned tick, as even as it goes
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Tick:
     grams: NDArray[np.float32]  # [scales, RATE_HZ] from time_ns + AHEAD_S on, NaN = no reading
     gates: tuple[GateEvent, ...]  # in the same second, in order
     states: tuple[SensorState, ...] = ()  # what became of sensors, in order of arrival
+    looked: int = FRAME_HZ  # slots whose pictures are looked at: fewer where a box cannot keep up
 
     @property
     def sensed_ns(self) -> int:
@@ -44,6 +51,13 @@ class Tick:
     def slot(self, time_ns: int) -> int:
         """Slot of an instant, clipped to the tick."""
         return int(np.clip((time_ns - self.time_ns - AHEAD_NS) // SLOT_NS, 0, FRAME_HZ - 1))
+
+
+def thinned(tick: Tick, slots: int) -> Tick:
+    """The tick with pictures in so many slots only (a key of LOOKED), the same ones of every camera."""
+    kept = LOOKED[slots]
+    frames = tuple(frames if at in kept else () for at, frames in enumerate(tick.frames))
+    return tick if slots == FRAME_HZ else replace(tick, frames=frames, looked=slots)
 
 
 @dataclass

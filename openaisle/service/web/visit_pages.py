@@ -10,9 +10,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
+from openaisle.blind import TOO_SLOW
 from openaisle.errors import RequestError
 from openaisle.receipts.ledger import BasketLine, fold
-from openaisle.receipts.pricing import Receipt, Why, local_day, price
+from openaisle.receipts.pricing import Reason, Receipt, Why, local_day, price
 from openaisle.service import amends, board, book, cashier, evidence, labels, prices, reviews, till
 from openaisle.service.album import Album
 from openaisle.service.api.access import AsReviewer, AsViewer, ByReviewer, Context, Here, whole
@@ -162,6 +163,8 @@ def why(words: Words, receipt: Receipt, visit: Visit) -> list[str]:
         about = names.get(reason.about, reason.about)
         if reason.why == Why.THIN_CONFIDENCE and reason.about == visit.id:
             out.append(words("why.thin_receipt", share=words.share(receipt.confidence)))
+        elif reason == Reason(Why.BLIND_SENSOR, TOO_SLOW):
+            out.append(words("why.too_slow"))
         else:
             share = words.share(sure.get(reason.about, receipt.confidence))
             out.append(words(f"why.{reason.why}", about=about, share=share))

@@ -25,7 +25,7 @@ from sqlalchemy import select
 
 from openaisle.bench import storm_shop
 from openaisle.bench.storm_books import Books, Difference, difference, read_books, settled
-from openaisle.bench.storm_light import LIGHT, SIDE, storm_store
+from openaisle.bench.storm_light import LIGHT, SIDE, storm_store, without_side
 from openaisle.bench.storm_outside import Mailbox, Terminal
 from openaisle.errors import Problem, ServiceError
 from openaisle.messages import NANOSECONDS
@@ -135,7 +135,7 @@ def write_day(plan: StormPlan, out: Path, *, video: bool) -> None:
     scenario = load_scenario("everything").model_copy(update={**changes, "staff": (0, 0), "group": 0.0})
     scenario = scenario.model_copy(update={"faults": type(scenario.faults)(), "scales": True})
     with whole_recording(out, store) as writer:
-        for message in SimulatedStore(store, scenario, plan.seed, video=video, truth=False):
+        for message in SimulatedStore(without_side(store), scenario, plan.seed, video=video, truth=False):
             writer.write(message)
 
 
@@ -160,7 +160,7 @@ def play_storm(
         terminal = Terminal(f"http://{serve.host}:{serve.port}", _prepare(desk, mailbox.url), SIDE)
         terminal.start()
         try:
-            killed = _kill_all(plan, desk, shop, _span(recording), progress)
+            killed = _kill_all(plan, desk, shop, terminal, progress)
             shop.wait(lambda: _ended(desk), plan.patience_s, "the day in the storm does not end")
         finally:
             terminal.stop()
@@ -171,15 +171,17 @@ def play_storm(
 
 
 def _kill_all(
-    plan: StormPlan, desk: Desk, shop: Shop, span_ns: tuple[int, int], progress: Callable[[float], None]
+    plan: StormPlan, desk: Desk, shop: Shop, terminal: Terminal, progress: Callable[[float], None]
 ) -> Counter[str]:
-    """All kills, each when the worker has first come to its moment of the day, or when the day is over."""
+    """All kills, each when the worker has first come to its moment of the day, and while somebody asks to come in."""
     rng = np.random.Generator(np.random.PCG64(plan.seed))
-    moments = np.sort(rng.integers(*span_ns, plan.kills)).tolist()
+    assert shop.serve.job is not None, "a day is played"
+    moments = np.sort(rng.integers(*_span(Path(shop.serve.job.source)), plan.kills)).tolist()
     victims = rng.choice(VICTIMS, plan.kills).tolist()
     killed: Counter[str] = Counter()
     for number, (moment_ns, victim) in enumerate(zip(moments, victims, strict=True)):
         shop.wait(partial(_reached, desk, moment_ns), plan.patience_s, "the day does not go on")
+        terminal.call()
         killed[shop.kill(victim, plan.patience_s)] += 1
         progress((number + 1) / plan.kills)
     return killed

@@ -89,6 +89,12 @@ def storm_store(kind: str, seed: int, *, cameras: bool) -> Store:
     return replace(store, spec=spec)
 
 
+def without_side(store: Store) -> Store:
+    """The same without the gate of those who come by the API: simulated shoppers would use it, too."""
+    gates = tuple(gate for gate in store.spec.gates if gate.id != SIDE)
+    return replace(store, spec=store.spec.model_copy(update={"gates": gates}))
+
+
 def light_predictor(store_folder: str) -> LightPredictor:
     """The predictor for a store that `storm_store` made."""
     return LightPredictor(gate_middle(load_store(store_folder), SIDE))

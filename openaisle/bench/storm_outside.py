@@ -16,7 +16,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from openaisle.service.fake_gateway import KNOWN
 
-AGAIN_S, BETWEEN_S = 0.1, 0.5
+AGAIN_S = 0.1
 PATIENCE_S = 5.0  # for one answer
 LATER = (409, 429, 500, 503)  # answers after which it asks again; 409: the first try is being answered
 _OPENER = build_opener(ProxyHandler({}))
@@ -24,13 +24,14 @@ _OPENER = build_opener(ProxyHandler({}))
 
 @dataclass
 class Terminal:
-    """Entries and exits at a gate, each under a key of its own, as card terminals do it."""
+    """Entries and exits at a gate, each under a key of its own, as card terminals do it; one pair for every `call`."""
 
     address: str
     secret: str
     gate: str
     acknowledged: dict[str, str] = field(default_factory=dict)  # idempotency key → visit
     wrong: list[str] = field(default_factory=list)  # answers that should not be
+    _turns: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1))
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -39,9 +40,14 @@ class Terminal:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    def call(self) -> None:
+        """One more shopper comes, and goes."""
+        self._turns.release()
+
     def stop(self) -> None:
         """Nobody comes any more."""
         self._stop.set()
+        self._turns.release()
         if self._thread is not None:
             self._thread.join()
 
@@ -53,14 +59,13 @@ class Terminal:
 
     def _run(self) -> None:
         number = 0
-        while not self._stop.is_set():
+        while self._turns.acquire() and not self._stop.is_set():
             number += 1
             key = f"entry-{number:05d}"
             visit = self._ask("/v1/entries", {"gate": self.gate, "method": KNOWN[0]}, key, lambda: True)
             if visit:
                 self.acknowledged[key] = visit
                 self._ask("/v1/exits", {"visit": visit}, f"leave-{number:05d}", lambda: True)
-            self._stop.wait(BETWEEN_S)
 
     def _ask(self, path: str, form: dict[str, str], key: str, go_on: Callable[[], bool]) -> str:
         """The visit that the answer names, "" when there was none before everything stopped."""

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,8 +38,8 @@ def storm(visits: int, kills: int, system: tuple[int, str, str], folder: Path, j
     where = folder / time.strftime("storm-%Y%m%d-%H%M%S")
     where.mkdir(parents=True)
     with progress(f"{visits} visits, {kills} kills") as report:
-        plan = StormPlan(visits, kills, seed, store or StormPlan.store, model or StormPlan.model)
-        found = play(plan, where, report)
+        plan = StormPlan(visits, kills, seed)
+        found = play(replace(plan, store=store or plan.store, model=model or plan.model), where, report)
     rows: list[tuple[str, object]] = [
         *found.killed.items(), ("receipts equal", found.difference.equal), ("receipts marked", found.difference.marked),
         ("receipts different", found.difference.different), ("lines", found.lines),
@@ -67,7 +67,8 @@ def live(words: str, minutes: float, find: bool, system: tuple[int, str, str], o
     from openaisle.view.live_page import write_live_page
 
     (seed, store, model), (page, json_file) = system, outs
-    plan = LivePlan(_load(words), minutes, seed, store or LivePlan.store, model or LivePlan.model)
+    plan = LivePlan(_load(words), minutes, seed)
+    plan = replace(plan, store=store or plan.store, model=model or plan.model)
 
     def run(one: LivePlan) -> LiveReport:
         title = f"{one.load.cameras} cameras, {one.load.scales} scales, {one.load.shoppers} shoppers"

@@ -15,8 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from openaisle.service.beats import STATUS
-
 EVERY_S = 1.0
 TICKS_S = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -100,6 +98,8 @@ def growth_mb(readings: Sequence[Reading], process: str) -> float:
 
 
 def _pids(folder: Path) -> dict[str, int]:
+    from openaisle.service.beats import STATUS
+
     try:
         table: dict[str, dict[str, int]] = json.loads((folder / STATUS).read_text(encoding="utf-8"))
     except (OSError, ValueError):

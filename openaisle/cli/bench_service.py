@@ -20,7 +20,7 @@ from openaisle.cli.talk import figure, progress, say, say_json, say_table
 from openaisle.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from openaisle.bench.live import Load
+    from openaisle.bench.live_report import Load
 
 FAILED = 1  # exit code: it ran, and a claim does not hold
 
@@ -31,8 +31,8 @@ def storm(visits: int, kills: int, system: tuple[int, str, str], folder: Path, j
     `system` is seed, store and model.
     """
     _needed(NEEDS, "service")
-    from openaisle.bench.storm import StormPlan
-    from openaisle.bench.storm import storm as play
+    from openaisle.stress.storm import StormPlan
+    from openaisle.stress.storm import storm as play
 
     seed, store, model = system
     where = folder / time.strftime("storm-%Y%m%d-%H%M%S")
@@ -63,7 +63,8 @@ def live(words: str, minutes: float, find: bool, system: tuple[int, str, str], o
     `system` is seed, store and model, `outs` the page and the JSON file.
     """
     _needed((*NEEDS, "aiomqtt", "amqtt"), "service,live")
-    from openaisle.bench.live import LivePlan, LiveReport, measure, most
+    from openaisle.bench.live_report import LivePlan, LiveReport
+    from openaisle.stress.live import measure, most
     from openaisle.view.live_page import write_live_page
 
     (seed, store, model), (page, json_file) = system, outs
@@ -95,7 +96,7 @@ def live(words: str, minutes: float, find: bool, system: tuple[int, str, str], o
 
 def _load(words: str) -> Load:
     """CAMERASxSCALESxSHOPPERS."""
-    from openaisle.bench.live import Load
+    from openaisle.bench.live_report import Load
 
     parts = words.split("x")
     if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):

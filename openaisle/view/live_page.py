@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
-from openaisle.bench.live import BEHIND_S, LATENCY_S, LiveReport
+from openaisle.bench.live_report import BEHIND_S, LATENCY_S, LiveReport
 from openaisle.bench.live_watch import Reading
 from openaisle.view.bench_curves import QUARTERS, ceiling, thinned, ticks
 from openaisle.view.bench_page import table, write_whole

@@ -9,20 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from openaisle.bench.live import (
-    HARDWARE,
-    LivePlan,
-    LiveReport,
-    Load,
-    latencies,
-    live_store,
-    lost_of,
-    most,
-)
+from openaisle.bench.live_report import HARDWARE, LivePlan, LiveReport, Load
 from openaisle.bench.live_watch import Reading, Watch, growth_mb, usage
 from openaisle.errors import ScenarioError
 from openaisle.messages import NANOSECONDS, EventKind, TruthEvent
 from openaisle.receipts.events import LedgerEvent
+from openaisle.stress.live import latencies, live_store, lost_of, most
 from openaisle.view.live_page import write_live_page
 
 SENT = {"pictures": 1000, "scales": 400, "gates": 4}

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from openaisle.bench.storm import StormPlan, StormReport, storm
-from openaisle.bench.storm_books import Bill, Books, Line, difference, read_books, settled
 from openaisle.messages import NANOSECONDS
 from openaisle.service import visits
 from openaisle.service.clerk import Clerk
@@ -18,6 +16,8 @@ from openaisle.service.fake_gateway import FakeGateway
 from openaisle.service.states import Origin
 from openaisle.service.tables import Run
 from openaisle.service.visits import Opening
+from openaisle.stress.storm import StormPlan, StormReport, storm
+from openaisle.stress.storm_books import Bill, Books, Line, difference, read_books, settled
 from tests.receipts import shops
 from tests.service.desks import CARD, go, take
 

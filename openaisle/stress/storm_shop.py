@@ -1,7 +1,7 @@
 """The shop of the storm: `aisle serve`'s own processes, of which the worker may have the light predictor.
 
-    python -m openaisle.bench.storm_shop serve FOLDER PARENT    a supervisor over what FOLDER's serve.json says
-    python -m openaisle.bench.storm_shop NAME FOLDER PARENT     one process of its table
+    python -m openaisle.stress.storm_shop serve FOLDER PARENT    a supervisor over what FOLDER's serve.json says
+    python -m openaisle.stress.storm_shop NAME FOLDER PARENT     one process of its table
 
 Imports are few: every kill starts this file again.
 """
@@ -22,7 +22,7 @@ from openaisle.service.supervisor import LOOK_S, Supervisor
 if TYPE_CHECKING:
     from openaisle.predictor import Predictor
 
-NAME = "openaisle.bench.storm_shop"
+NAME = "openaisle.stress.storm_shop"
 
 
 def serve(folder: Path, parent: int) -> None:
@@ -46,8 +46,8 @@ def _say(words: str) -> None:
 
 def lend_light_predictor(folder: Path) -> None:
     """Let the worker find the light predictor by its name; everything else is loaded as ever."""
-    from openaisle.bench.storm_light import LIGHT, light_predictor
     from openaisle.edge import runtime
+    from openaisle.stress.storm_light import LIGHT, light_predictor
 
     known = runtime.load_predictor
 

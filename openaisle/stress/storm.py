@@ -23,10 +23,6 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import select
 
-from openaisle.bench import storm_shop
-from openaisle.bench.storm_books import Books, Difference, difference, read_books, settled
-from openaisle.bench.storm_light import LIGHT, SIDE, storm_store, without_side
-from openaisle.bench.storm_outside import Mailbox, Terminal
 from openaisle.errors import Problem, ServiceError
 from openaisle.messages import NANOSECONDS
 from openaisle.recording.manifest import STORE_FOLDER
@@ -41,6 +37,10 @@ from openaisle.service.startup import Serve, open_desk, write_startup
 from openaisle.service.tables import Run
 from openaisle.sim.scenario import load_scenario
 from openaisle.sim.source import SimulatedStore
+from openaisle.stress import storm_shop
+from openaisle.stress.storm_books import Books, Difference, difference, read_books, settled
+from openaisle.stress.storm_light import LIGHT, SIDE, storm_store, without_side
+from openaisle.stress.storm_outside import Mailbox, Terminal
 
 SUPERVISOR = "supervisor"
 VICTIMS = ("api", "clerk", "courier", "worker", SUPERVISOR)

@@ -60,7 +60,9 @@ def _charts(report: LiveReport) -> dict[str, str]:
     time_axis = Axis("seconds since the shop opened", 0, end_s, ticks(end_s))
     late = sorted(report.latency_s)
     latest = ceiling(max([LATENCY_S, *late]))
-    shares = [(second, (i + 1) / max(1, report.events)) for i, second in enumerate(late)]
+    events = max(1, report.events)
+    steps = [(second, (i + up) / events) for i, second in enumerate(late) for up in (0, 1)]
+    shares = [(0.0, 0.0), *steps, (latest, len(late) / events)]
     behind = ceiling(max([BEHIND_S, *(seconds for _, seconds in report.behind_s)]))
     return {
         "Updates in time": chart(

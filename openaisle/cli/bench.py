@@ -1,4 +1,4 @@
-"""`aisle bench`: CheckoutBench, its cases for other systems, the simulator's speed, the recorder's kill test."""
+"""`aisle bench`: CheckoutBench, its cases for other systems, and what runs of the machinery itself measure."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from openaisle.cli import bench_service
 from openaisle.cli.talk import Verb, figure, progress, say, say_json, say_table, say_text
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class Target(StrEnum):
     cases = "cases"
     sim = "sim"
     recorder = "recorder"
+    storm = "storm"
+    live = "live"
 
 
 What = Annotated[Target, typer.Argument(help="What to measure; cases: write the recordings for other systems.")]
@@ -50,6 +53,11 @@ WorstCount = Annotated[int, typer.Option("--worst", min=0, help="Films of so man
 Readme = Annotated[Path | None, typer.Option("--write-readme", help="Put the table between this file's markers.")]
 Out = Annotated[Path, typer.Option(help="cases: folder to write the recordings into.")]
 NoTruth = Annotated[bool, typer.Option("--no-truth", help="cases: leave the truth out of the recordings.")]
+Kills = Annotated[int, typer.Option(min=0, max=100_000, help="storm: processes to kill.")]
+Visits = Annotated[int, typer.Option(min=1, max=1000, help="storm: visits of the day.")]
+Load = Annotated[str, typer.Option(help="live: cameras x scales x shoppers in the shop at once.")]
+Minutes = Annotated[float, typer.Option(min=0.5, max=480, help="live: how long.")]
+Find = Annotated[bool, typer.Option("--find", help="live: look for the most cameras that this machine keeps up with.")]
 DEFAULT_SUITE, DEFAULT_SEEDS = "first", "850000:850002"
 TWO_CORES = min(2, os.cpu_count() or 1)
 
@@ -71,8 +79,20 @@ def bench(
     write_readme: Readme = None,
     out: Out = Path("cases"),
     no_truth: NoTruth = False,
+    kills: Kills = 200,
+    visits: Visits = 50,
+    load: Load = "16x200x10",
+    minutes: Minutes = 30.0,
+    find: Find = False,
 ) -> None:
-    """Measure: receipts in shops that no model has seen, the simulator's speed, or what a killed recorder loses."""
+    """Measure: receipts in shops that no model has seen; or the simulator, a killed recorder, a store under fire."""
+    if target in (Target.storm, Target.live):
+        system = _first_seed(seeds), (store or [""])[0], (model or [""])[0]
+        if target is Target.storm:
+            bench_service.storm(visits, kills, system, folder, json_file)
+        else:
+            bench_service.live(load, minutes, find, system, (html or folder / "live.html", json_file))
+        return
     if target in (Target.sim, Target.recorder):
         _say(_sim() if target is Target.sim else _recorder(), json_file, target.value)
         return
@@ -82,6 +102,12 @@ def bench(
         return
     results = _play(plan, folder, processes)
     _report(results, folder, json_file, html, worst, write_readme)
+
+
+def _first_seed(seeds: str) -> int:
+    from openaisle.bench.suites import parse_seeds
+
+    return parse_seeds(seeds)[0]
 
 
 def _plan(

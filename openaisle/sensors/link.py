@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING
@@ -93,15 +93,7 @@ class Link:
             await client.subscribe(f"{self._settings.prefix}/{kind}/+/{word}", qos=0)
         self._outgoing = asyncio.Queue()
         self._put(LinkWord(True))
-        tasks = [asyncio.create_task(part(client)) for part in (self._listen, self._speak, self._watch)]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await first_of(*(part(client) for part in (self._listen, self._speak, self._watch)))
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
@@ -118,3 +110,16 @@ class Link:
     async def _watch(self, client: aiomqtt.Client) -> None:
         while not self._stop.is_set():
             await asyncio.sleep(LOOK_S)
+
+
+async def first_of(*parts: Coroutine[object, object, None]) -> None:
+    """Run the parts of a connection side by side until one ends; the others end with it, its error is raised."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,7 +2,7 @@
 
 Who takes cameras and scales in tells of them in DATA/sensors.json, written whole or not at all:
 {"lag_s", "low_disk", "sensors": [{"kind": "camera" | "scale" | "gate", "sensor", "state", "words", "seen_ns", "lost",
-"clock_offset_ms", ...}], ...}; what is not here is not read.
+"clock_offset_ms", ...}], ...}; keys that the classes below do not have are not read.
 """
 
 from __future__ import annotations
@@ -63,11 +63,25 @@ class SensorHealth:
     seen_ns: int = 0
     lost: int = 0  # messages that never came
     clock_offset_ms: float = 0.0
+    messages: int = 0
+    missing: int = 0  # asked for now
+    duplicates: int = 0
+    late: int = 0  # came after their place in the stream had passed
+    dropped: int = 0  # half a minute late and more, or from the future
+    refused: int = 0  # could not be read
+    clock_jumps: int = 0
 
     @property
     def how(self) -> How:
         """In one word."""
         return {"online": How.WELL, "late": How.POOR, "waiting": How.POOR}.get(self.state, How.BAD)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """The connection to the broker of scales and gates."""
+
+    up: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +91,8 @@ class Intake:
     sensors: tuple[SensorHealth, ...]
     lag_s: float | None = None
     low_disk: bool = False
+    at_ns: int = 0  # when it was told; 0 = not said
+    broker: Broker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +143,7 @@ def health(session: Session, desk: Desk, folder: Path | None, album: Album) -> H
     return Health(
         processes=_processes(folder),
         pipeline=_pipeline(session, desk),
-        intake=_intake(folder),
+        intake=intake_of(folder),
         database=desk.database.engine.dialect.name,
         database_bytes=_database_bytes(desk),
         album_bytes=album.size_bytes(),
@@ -170,7 +186,8 @@ def _pipeline(session: Session, desk: Desk) -> PipelineHealth | None:
     return PipelineHealth(*told)
 
 
-def _intake(folder: Path | None) -> Intake | None:
+def intake_of(folder: Path | None) -> Intake | None:
+    """What the intake told last; None where nobody tells."""
     if folder is None:
         return None
     try:

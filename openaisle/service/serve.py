@@ -20,12 +20,13 @@ from openaisle.service.desk import Desk, Rules
 from openaisle.service.fake_gateway import KNOWN
 from openaisle.service.gateway import open_gateway
 from openaisle.service.intake import journal_folder
+from openaisle.service.jobs import Job
 from openaisle.service.keys import Role
 from openaisle.service.source import LIVE, SIM
 from openaisle.service.startup import Serve, open_desk
 from openaisle.service.supervisor import Supervisor
 from openaisle.service.tables import ApiKey
-from openaisle.service.worker import Job, end_all
+from openaisle.service.worker import end_all
 from openaisle.sim.scenario import load_scenario
 from openaisle.sim.stores import open_store
 from openaisle.store.load import load_store, save_store

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from openaisle.errors import Problem, ServiceError
 from openaisle.service.database import Database, open_database, sqlite_url
 from openaisle.service.desk import Desk, Rules
-from openaisle.service.worker import Job
+from openaisle.service.jobs import Job
 from openaisle.store.load import load_store
 
 FILE = "serve.json"

@@ -23,6 +23,7 @@ from openaisle.service import book, till, visits
 from openaisle.service.album import Album
 from openaisle.service.database import locked_visit
 from openaisle.service.desk import Desk
+from openaisle.service.jobs import Job
 from openaisle.service.pressure import Thinner
 from openaisle.service.source import LIVE, SILENCE_NS, SIM, Pace, Passages, messages_of
 from openaisle.service.states import HowLeft, Origin, VisitState
@@ -35,17 +36,6 @@ from openaisle.tokens.tick import Tick, Ticker
 
 CUT_AFTER_S, QUIET_S, LOOK_BACK_S = 600, 30, 20  # a run over a journal lasts so long, then ends when it is so quiet
 LONGEST_NAME = 60  # characters of a visit's name in a stream
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to run: `source` is a recording's folder, sim:SCENARIO or live:JOURNAL."""
-
-    source: str
-    model: str
-    seed: int = 0
-    speed: float = 1.0  # times real time, 0 = as fast as it goes
-    keep_hours: float = 24.0  # of a journal, after the visits in it
 
 
 @dataclass

@@ -33,7 +33,7 @@ def review(visits: Sequence[VisitScore], name: str, colour: int) -> Series:
     """Exact among the rest, when the least confident receipts are looked at first (as metrics.py orders them)."""
     ranked = sorted(visits, key=lambda visit: (visit.confidence, -visit.exact))
     left = [(i, sum(one.exact for one in ranked[i:]) / (len(ranked) - i)) for i in range(len(ranked))]
-    return Series(name, colour, (), _thinned([(i / len(ranked), share) for i, share in left]))
+    return Series(name, colour, (), thinned([(i / len(ranked), share) for i, share in left]))
 
 
 def latency(visits: Sequence[VisitScore], name: str, colour: int) -> Series:
@@ -46,7 +46,7 @@ def latency(visits: Sequence[VisitScore], name: str, colour: int) -> Series:
     for i, second in enumerate(seconds):
         steps += [(second, i / events), (second, (i + 1) / events)]
     shown = [step for step in steps if step[0] <= LATEST_S]
-    return Series(name, colour, (), _thinned([*shown, (LATEST_S, shown[-1][1])]))
+    return Series(name, colour, (), thinned([*shown, (LATEST_S, shown[-1][1])]))
 
 
 def cost(results: Sequence[CaseResult], name: str, colour: int) -> Series:
@@ -66,8 +66,8 @@ def charts_of(results: Sequence[CaseResult], models: Sequence[str]) -> dict[str,
     visits = {model: [visit for result in own for visit in result.visits] for model, own in by_model.items()}
     colours = {model: i % COLOURS for i, model in enumerate(models)}
     spent = [cost(by_model[model], model, colours[model]) for model in models]
-    most = _ceiling(max((point.y for one in spent for point in one.points), default=1.0))
-    crowd = _ceiling(max((point.x for one in spent for point in one.points), default=1.0))
+    most = ceiling(max((point.y for one in spent for point in one.points), default=1.0))
+    crowd = ceiling(max((point.x for one in spent for point in one.points), default=1.0))
     return {
         "Reliability of line confidences": chart(
             Axis("confidence of a line", 0, 1, QUARTERS), Axis("share that is right", 0, 1, QUARTERS),
@@ -81,23 +81,25 @@ def charts_of(results: Sequence[CaseResult], models: Sequence[str]) -> dict[str,
             Axis("share of takes and returns shown", 0, 1, QUARTERS),
             [latency(visits[model], model, colours[model]) for model in models]),
         "Cost": chart(
-            Axis("shoppers in the shop, mean of a case", 0, crowd, _ticks(crowd)),
-            Axis("cores busy with the pipeline", 0, most, _ticks(most)), spent),
+            Axis("shoppers in the shop, mean of a case", 0, crowd, ticks(crowd)),
+            Axis("cores busy with the pipeline", 0, most, ticks(most)), spent),
     }  # fmt: skip
 
 
-def _thinned(points: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+def thinned(points: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """So few points that a page can carry them."""
     if len(points) <= MOST_POINTS:
         return tuple(points)
     chosen = np.unique(np.linspace(0, len(points) - 1, MOST_POINTS).round().astype(int))
     return tuple(points[i] for i in chosen)
 
 
-def _ceiling(value: float) -> float:
+def ceiling(value: float) -> float:
     """The next of 1, 2, 4, 8 times a power of ten: four ticks fit it."""
     power = 10.0 ** np.floor(np.log10(max(value, 1e-9)))
     return float(next(step * power for step in (1, 2, 4, 8, 10) if step * power >= value))
 
 
-def _ticks(high: float) -> tuple[float, ...]:
+def ticks(high: float) -> tuple[float, ...]:
+    """Four even steps up to it."""
     return tuple(high * share for share in QUARTERS)

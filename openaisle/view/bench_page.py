@@ -47,11 +47,15 @@ BY_SUITE = ("exact", "f1", "overcharge", "undercharge")
 
 def write_page(report: Report, results: Sequence[CaseResult], out: Path) -> None:
     """Write the page whole; it links to films in the folder `worst` beside it, where they are."""
+    write_whole("CheckoutBench", "".join(_parts(report, results, out.parent)), out)
+
+
+def write_whole(title: str, body: str, out: Path) -> None:
+    """A page of the benchmark with its style sheets in it, written whole or not at all."""
     css = files("openaisle.view").joinpath("report.css").read_text(encoding="utf-8")
     css += files("openaisle.view").joinpath("bench.css").read_text(encoding="utf-8")
     head = "<meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>"
-    body = "".join(_parts(report, results, out.parent))
-    page = f"<!doctype html>\n<html lang='en'><head>{head}<title>CheckoutBench</title><style>{css}</style></head>"
+    page = f"<!doctype html>\n<html lang='en'><head>{head}<title>{escape(title)}</title><style>{css}</style></head>"
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
     partial.write_text(f"{page}<body>{body}</body></html>\n", encoding="utf-8")
@@ -92,7 +96,7 @@ def _visits(report: Report) -> int:
 # --- tables -------------------------------------------------------------------------------------------------
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], name: str = "") -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], name: str = "") -> str:
     """A table of ready HTML cells that scrolls sideways where the window is narrow."""
     top = "".join(f"<th>{cell}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
@@ -122,7 +126,7 @@ def _overall(report: Report, models: Sequence[str]) -> str:
     for name, title, form in SPEED:
         figures = [report.speed[model][name] for model in models]
         body.append([escape(title), *(format(figure, form) if figure else "–" for figure in figures)])
-    return _table(["", *map(escape, models)], body)
+    return table(["", *map(escape, models)], body)
 
 
 def _marked(rows: Sequence[Row | None], metric: str, form: str, more: bool) -> list[str]:
@@ -153,7 +157,7 @@ def _groups(report: Report, grouping: str, models: Sequence[str]) -> str:
             if row := rows.get((group, model)):
                 name = escape(group) if i == 0 else ""
                 body.append([name, escape(model), str(row.metrics.visits), *(cells[metric][i] for metric in BY_SUITE)])
-    return _table(["", "system", "visits", *(escape(titles[metric][0]) for metric in BY_SUITE)], body, "groups")
+    return table(["", "system", "visits", *(escape(titles[metric][0]) for metric in BY_SUITE)], body, "groups")
 
 
 def _bars(report: Report, grouping: str, colours: Mapping[str, int]) -> str:
@@ -189,7 +193,7 @@ def _axes(report: Report, models: Sequence[str]) -> str:
         ]
         for name in names
     ]
-    return _table(["", "visits", *(f"{escape(model)}: {m}" for model in models for m in ("exact", "F1"))], body)
+    return table(["", "visits", *(f"{escape(model)}: {m}" for model in models for m in ("exact", "F1"))], body)
 
 
 def _axis_words(report: Report) -> str:
@@ -207,7 +211,7 @@ def _senses(report: Report) -> str:
         [escape(model), str(row.metrics.visits), *(_value(row, metric, form) for metric, _, form in titles)]
         for model, row in rows.items()
     ]
-    return _table(["system", "visits", *(escape(title) for _, title, _ in titles)], body)
+    return table(["system", "visits", *(escape(title) for _, title, _ in titles)], body)
 
 
 # --- the worst ----------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ ROOMS = (
     "errors", "messages", "store", "sensors", "recording", "calibrate", "sim", "tokens", "receipts", "predictor",
     "identity", "tracking", "volume", "hands", "shelves", "weighing", "accounts", "settle", "owners", "state", "blind",
     "writing", "correcting", "mute", "booking", "reconcile", "pipeline", "modular", "model", "training", "registry",
-    "edge", "flywheel", "service", "bench", "view", "demo", "cli",
+    "edge", "flywheel", "service", "bench", "stress", "view", "demo", "cli",
 )  # fmt: skip
 
 

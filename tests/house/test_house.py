@@ -31,7 +31,7 @@ DISTRIBUTIONS = {
     "markupsafe": "jinja2",
 }
 # Rooms that need an extra as a whole: nothing outside imports them when it is imported itself.
-OWN_EXTRA = {"service": "service"}
+OWN_EXTRA = {"service": "service", "stress": "service"}
 
 package = pytest.mark.parametrize("source", package_sources(), ids=lambda source: source.module)
 everything = pytest.mark.parametrize("source", all_sources(), ids=lambda source: str(source.path))

@@ -14,11 +14,12 @@ from openaisle.predictor import Arrays
 from openaisle.service import evidence
 from openaisle.service.album import FILE, Album, Levels, Shot, Still, Trace
 from openaisle.service.desk import Desk, Rules
+from openaisle.service.jobs import Job
 from openaisle.service.stills import CUT_PX, TILE_PX, jpeg, masked, mosaic, tile
 from openaisle.service.tables import Run
 from openaisle.service.tracks import PEOPLE
 from openaisle.service.witness import Witness, best_cameras, level, thinned
-from openaisle.service.worker import Job, work
+from openaisle.service.worker import work
 from openaisle.state import State
 from openaisle.tokens.tick import Tick
 from tests.pipeline.scripted import films, with_film

@@ -16,8 +16,9 @@ from openaisle.receipts.pricing import Reason, Why
 from openaisle.service import till
 from openaisle.service.desk import Desk
 from openaisle.service.intake import HEALTH
+from openaisle.service.jobs import Job
 from openaisle.service.tables import Visit
-from openaisle.service.worker import Job, work
+from openaisle.service.worker import work
 from openaisle.tokens.tick import Sensed
 from tests.pipeline.scripted import START
 from tests.service import stream

@@ -24,12 +24,12 @@ from openaisle.service.beats import STATUS
 from openaisle.service.database import open_database
 from openaisle.service.desk import Desk, Rules
 from openaisle.service.fake_gateway import FakeGateway
+from openaisle.service.jobs import Job
 from openaisle.service.keys import Role
 from openaisle.service.startup import Serve, open_desk
 from openaisle.service.states import VisitState
 from openaisle.service.supervisor import Supervisor
 from openaisle.service.tables import LedgerRow, MoneyStep, Visit
-from openaisle.service.worker import Job
 from openaisle.store.load import save_store
 from tests.service import scripted_process, stream
 from tests.service.desks import CARD

@@ -16,11 +16,12 @@ from openaisle.service.clerk import Clerk
 from openaisle.service.database import Database
 from openaisle.service.desk import Desk, Rules
 from openaisle.service.fake_gateway import FakeGateway
+from openaisle.service.jobs import Job
 from openaisle.service.source import messages_of
 from openaisle.service.states import HowLeft, Origin, VisitState
 from openaisle.service.tables import Change, LedgerRow, Run, Visit
 from openaisle.service.visits import Opening
-from openaisle.service.worker import Job, take_up, work
+from openaisle.service.worker import take_up, work
 from openaisle.sim.stores import open_store
 from openaisle.tokens.tick import Sensed
 from tests.service import stream

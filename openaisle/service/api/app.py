@@ -19,7 +19,7 @@ from openaisle.service.desk import Desk
 from openaisle.service.feed import Feed
 from openaisle.service.gateway import Gateway
 from openaisle.service.limits import Limiter
-from openaisle.service.metrics import Requests, StoreCollector
+from openaisle.service.metrics import Requests, SensorCollector, StoreCollector
 from openaisle.service.web import doors, house_pages, live_pages, shopper_pages, visit_pages
 
 LARGEST_BODY = 64 * 1024  # bytes; the largest request is the form of a large basket
@@ -52,6 +52,7 @@ def create_app(
     registry = CollectorRegistry()
     app.state.registry = registry
     registry.register(StoreCollector(desk))
+    registry.register(SensorCollector(folder, desk.clock))
     problems.install(app)
     for part in (gates, receipts, live, house, doors, live_pages, visit_pages, house_pages, shopper_pages):
         app.include_router(part.router)

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from openaisle.errors import MissingExtraError
 from openaisle.messages import NANOSECONDS, GateEvent, ScaleBatch
+from openaisle.sensors.link import first_of
 from openaisle.sensors.payload import Address, Resend, Stored
 from openaisle.sensors.settings import Mqtt
 
@@ -118,8 +119,7 @@ class FakeDevices:
                     for word in ("resend", "stored"):
                         await client.subscribe(f"{self._settings.prefix}/+/+/{word}")
                     self.connected.set()
-                    parts = [self._listen(client.messages), self._speak(client.publish), self._heartbeats()]
-                    await _first_of([asyncio.ensure_future(part) for part in parts])
+                    await first_of(self._listen(client.messages), self._speak(client.publish), self._heartbeats())
             except (aiomqtt.MqttError, OSError):
                 await asyncio.sleep(AGAIN_S)
             finally:
@@ -181,18 +181,6 @@ class FakeDevices:
                 if kind == "gate":
                     numbers = {"device_id": device.device_id, "boot_id": device.boot_id, "seq": device.sent - 1}
                     self._post(device, {**numbers, "events": []})
-
-
-async def _first_of(tasks: list[asyncio.Future[None]]) -> None:
-    """Until one ends, which is an error."""
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def due_ns(message: ScaleBatch | GateEvent, log_ns: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from openaisle.messages import NANOSECONDS, GateEvent, ScaleBatch, SensorState, 
 from openaisle.recording.files import Logged
 from openaisle.recording.reader import Recording
 from openaisle.recording.video import Encoder
+from openaisle.sensors.link import first_of
 from openaisle.sensors.settings import Mqtt
 from openaisle.sim.hardware.broker import embedded_broker
 from openaisle.sim.hardware.devices import FakeDevices, Mischief, due_ns
@@ -67,20 +68,14 @@ class FakeShop:
         }
         return yaml.safe_dump({"mqtt": mqtt, "cameras": cameras}, sort_keys=False)
 
-    async def run(self, play: Callable[[], Awaitable[None]]) -> None:
+    async def run(self, play: Callable[[], Coroutine[object, object, None]]) -> None:
         """Open everything, do something, close everything."""
         async with AsyncExitStack() as stack:
             if self.ports.broker is None:
                 await stack.enter_async_context(embedded_broker(self.ports.host, self.ports.mqtt))
             await self.cameras.start(self.ports.host, self.ports.rtsp)
             stack.push_async_callback(self.cameras.stop)
-            devices = asyncio.create_task(self.devices.run())
-            stack.callback(devices.cancel)
-            playing = asyncio.ensure_future(play())
-            done, _ = await asyncio.wait({devices, playing}, return_when=asyncio.FIRST_COMPLETED)
-            playing.cancel()
-            for task in done:
-                task.result()
+            await first_of(self.devices.run(), play())
 
     async def play(self, messages: Iterable[Logged], begin_ns: int | None = None) -> None:
         """Play a stream once; its first whole second is at `begin_ns`, by default the next one but one."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from openaisle import __version__
-from openaisle.cli import bench, hardware, learn, recording, serve, shop, store
+from openaisle.cli import bench, demo, hardware, learn, recording, serve, shop, store
 from openaisle.cli.talk import say
 from openaisle.errors import OpenAisleError
 
@@ -25,7 +25,7 @@ app = typer.Typer(
 app.add_typer(store.app, name="store")
 app.add_typer(recording.app, name="recording")
 app.add_typer(shop.imports, name="import")
-for verb, example in (*shop.VERBS, *serve.VERBS, *hardware.VERBS, *learn.VERBS, *bench.VERBS):
+for verb, example in (*shop.VERBS, *demo.VERBS, *serve.VERBS, *hardware.VERBS, *learn.VERBS, *bench.VERBS):
     app.command(epilog=example)(verb)
 
 

@@ -44,7 +44,7 @@ RECORD_S = 90.0  # of the first day, for the film
 DAY_S, DAY_QUIET_S = 600.0, (6.0, 40.0)  # a day that is repeated; long enough for a new run to begin at its end
 NEEDS = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "jinja2", "babel", "prometheus_client")
 WIRES = ("aiomqtt", "amqtt")
-SETTINGS = "late_s: 3.0\noffline_s: 5.0\nkeep_hours: 1.0\n"  # a busy machine plays late; nobody needs this journal
+SETTINGS = "wait_s: 4.0\nlate_s: 3.0\noffline_s: 5.0\nkeep_hours: 1.0\n"  # for a busy machine
 
 
 @dataclass(frozen=True)

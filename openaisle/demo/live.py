@@ -128,7 +128,7 @@ def run_live(demo: Demo, model: str, way: Way) -> int:
                 return 130
             _watch(shift, way)
             hurried = bool(stopped)
-            show.say("closing the shop ..." if hurried else "the shop has closed")
+            console.print("Closing the shop and the live store ..." if hurried else "The shop has closed.")
             shift.look()
             shift.hardware.stop()
         return _finished(shift, model, hurried)

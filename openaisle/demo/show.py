@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from openaisle.service.tracks import Person
 
 HEAD_M, HANDS_M = 1.65, 0.9  # heights that the live store does not tell; the plan does not show them
-PAID = {"review": "waits for a person to look at it", "closed": "is final"}
+PAID = {"review": "waits for a person", "closed": "final"}
 
 
 @dataclass
@@ -123,7 +123,7 @@ class Show:
             self._ended.add(stay.name)
             symbol = self.timeline.symbols().get(stay.name, "?")
             total = money(stay.receipt.total_cents, stay.receipt.currency)
-            self._line(Text(f"       {symbol} has left; the receipt over {total} {PAID[stay.state]}"))
+            self._line(Text(f"       {symbol} has left: {total}, {PAID[stay.state]}"))
 
     def _line(self, text: Text) -> None:
         if self.drawn:

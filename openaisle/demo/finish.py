@@ -41,8 +41,9 @@ def finish(end: Finish) -> None:
     rows = verdicts_of(end)
     if len(rows) > MOST_ROWS:
         console.print(f"The latest {MOST_ROWS} of {len(rows)} visits:")
-    console.print(verdict_table(rows[-MOST_ROWS:]))
-    console.print(summary(rows))
+    if rows:
+        console.print(verdict_table(rows[-MOST_ROWS:]))
+    console.print(summary(rows) if rows else "Nobody had come and gone, so there is no receipt to compare.")
     inside = sum(not stay.left_ns for stay in end.tally.stays.values())
     if inside:
         console.print(f"{inside} still inside when the shop closed; not counted.")
@@ -50,7 +51,7 @@ def finish(end: Finish) -> None:
         console.print(f"[bold red]lost:[/] the live store has no receipt of {visit}, or did not see who it was leave")
     recording = open_recording(out / "recording", check=False) if (out / "recording").is_dir() else None
     written = [out / "service"]
-    if recording is not None and recording.end_ns - recording.start_ns > LEAST_FILM_S * NANOSECONDS:
+    if recording is not None and played_ns(end, recording) - recording.start_ns > LEAST_FILM_S * NANOSECONDS:
         try:
             written = [*_drawn(end, recording, rows), *written]
         except KeyboardInterrupt:
@@ -66,18 +67,25 @@ def verdicts_of(end: Finish) -> list[Verdict]:
     return verdicts(end.show.timeline, [stay.receipt for stay in stays], list(end.truths))
 
 
+def played_ns(end: Finish, recording: Recording) -> int:
+    """The instant of the recording up to which the live store has come; more may be simulated than has happened."""
+    return min(recording.end_ns, end.tally.time_ns - end.shift_ns)
+
+
 def _drawn(end: Finish, recording: Recording, rows: Sequence[Verdict]) -> list[Path]:
     out, console, title = end.show.demo.out, end.show.console, end.show.store.spec.name
     document = _document(end, recording)
     write_receipts(out / "receipts.json", document)
-    timeline = add_document(add_truth(Timeline(end.show.store), recording.truth(), receipts=False), document)
+    span_ns = recording.start_ns, played_ns(end, recording)
+    truth = (message for message in recording.truth() if message.time_ns <= span_ns[1])
+    timeline = add_document(add_truth(Timeline(end.show.store), truth, receipts=False), document)
     film = out / "demo.mp4"
-    seconds = (recording.end_ns - recording.start_ns) / NANOSECONDS
+    seconds = (span_ns[1] - span_ns[0]) / NANOSECONDS
     if not end.show.demo.headless:
         console.print(f"A film of the first {seconds:.0f} s is being drawn (Ctrl-C leaves it out) ...")
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("drawing the film", total=1.0)
-        write_film(recording, timeline, film, title, lambda share: bar.update(task, completed=share))
+        write_film(recording, timeline, film, title, lambda share: bar.update(task, completed=share), span_ns)
     report = Report(f"{title}: a demo of OpenAisle", timeline, _lettered(rows, timeline), _facts(end, seconds), film)
     write_report(report, recording, out / "report.html")
     return [film, out / "report.html", out / "receipts.json", recording.folder]

@@ -41,7 +41,7 @@ START_S = 180.0  # for the processes to start; a busy machine needs more than a 
 AHEAD_S, FAST = 40.0, 2.0  # simulated before the shop opens, less where that is faster than real time by so much
 STALLED_S = 60.0  # nothing has come out of the live store for so long
 RECORD_S = 90.0  # of the first day, for the film
-DAY_S, DAY_QUIET_S = 600.0, (6.0, 40.0)  # a day that is repeated; long enough for a new run to begin at its end
+QUIET_S = (6.0, 5.0)  # before the only day's first shopper, and after its last one
 NEEDS = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "jinja2", "babel", "prometheus_client")
 WIRES = ("aiomqtt", "amqtt")
 SETTINGS = "wait_s: 4.0\nlate_s: 3.0\noffline_s: 5.0\nkeep_hours: 1.0\n"  # for a busy machine
@@ -138,14 +138,13 @@ def scenario_of(demo: Demo) -> Scenario:
     """What people do: one day of a scenario when headless, or days of it, one after the other."""
     if demo.headless:
         chosen = demo_scenario(demo.scenario)
-        return chosen.model_copy(update={"quiet_s": (DAY_QUIET_S[0], max(5.0, chosen.quiet_s[1]))})
+        return chosen.model_copy(update={"quiet_s": QUIET_S})
+    text = files("openaisle.demo").joinpath("endless.yaml").read_text(encoding="utf-8")
+    own = parse_scenario(text, "endless.yaml")
     if demo.scenario == OWN_SCENARIO:
-        text = files("openaisle.demo").joinpath("endless.yaml").read_text(encoding="utf-8")
-        return parse_scenario(text, "endless.yaml")
-    chosen = demo_scenario(demo.scenario)
-    mean_s = max(1.0, sum(chosen.arrival_s) / 2)
-    most = max(1, round((DAY_S - DAY_QUIET_S[1] - 60) / mean_s))
-    return chosen.model_copy(update={"duration_s": DAY_S, "shoppers": (most, most), "quiet_s": DAY_QUIET_S})
+        return own
+    times = {name: getattr(own, name) for name in ("duration_s", "shoppers", "arrival_s", "quiet_s", "fill")}
+    return demo_scenario(demo.scenario).model_copy(update=times)
 
 
 def way_of(demo: Demo, in_process: bool = False) -> Way | None:

@@ -128,7 +128,7 @@ def pictured(link: str, path: Path) -> None:
         return
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1400, "height": 800}, locale="en")
+        page = browser.new_page(viewport={"width": 1400, "height": 800}, locale="en", reduced_motion="reduce")
         page.set_default_timeout(PATIENCE_S * 1000)
         page.goto(link)
         page.wait_for_url(link.partition("/login")[0] + "/")

@@ -30,6 +30,10 @@ from openaisle.sim.scenario import Scenario
 from openaisle.sim.source import SimulatedStore
 from openaisle.store.load import load_store
 
+# Shelves are filled soon after the last shopper has gone: half a minute later the worker begins a new run, which looks
+# back by 20 s and so sees nothing but full shelves (service/worker.py).
+BETWEEN_S = 40.0
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -64,7 +68,10 @@ class Days:
         self._writer = self._stack.enter_context(whole_recording(self._plan.recording, self.store, origin=origin))
         number, start_ns = 0, START_NS
         while number == 0 or self._plan.endless:
-            source = SimulatedStore(self.store, self._plan.scenario, self._plan.seed + number, start_ns=start_ns)
+            scenario = self._plan.scenario
+            if number:
+                scenario = scenario.model_copy(update={"quiet_s": (BETWEEN_S, scenario.quiet_s[1])})
+            source = SimulatedStore(self.store, scenario, self._plan.seed + number, start_ns=start_ns)
             for message in source:
                 self._truth(source.truth_until(source.time_ns))
                 yield from self._logged(message, number)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import multiprocessing
+import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -141,16 +143,18 @@ class Signs:
         return True
 
 
-def _prepared(signs: Signs) -> None:
-    """A child ends when its parent says so, or is gone; Ctrl-C reaches the parent."""
+def _prepared() -> None:
+    """A child ends when its parent says so, or is killed: then the kernel kills it, too. Ctrl-C reaches the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signs.stop.set())
-    ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is None or os.getppid() != parent.pid:
+        sys.exit(1)
 
 
 def _simulate(plan: Plan, out: multiprocessing.Queue[Coming], told: multiprocessing.Queue[Told], signs: Signs) -> None:
     """The child that simulates."""
-    _prepared(signs)
+    _prepared()
     days = Days(plan, told.put)
 
     def put(one: Coming) -> bool:
@@ -184,7 +188,7 @@ def _hardware(
     signs: Signs,
 ) -> None:
     """The child that speaks for cameras and scales."""
-    _prepared(signs)
+    _prepared()
     try:
         if ports is not None:
             asyncio.run(_on_wire(plan, ports, _read(coming, signs), told, signs))

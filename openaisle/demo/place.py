@@ -25,6 +25,8 @@ def fresh_folder(out: Path) -> Path:
             raise OpenAisleError(f"{out / name}: is no {name} of an earlier demo; give another --out")
     for name in OURS:
         shutil.rmtree(out / name, ignore_errors=True)
+    for part in out.glob(".recording.*.part"):  # of one that was killed
+        shutil.rmtree(part, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     return out / "recording"
 

@@ -16,6 +16,7 @@ def test_what_an_earlier_demo_left_is_replaced_and_nothing_else(tmp_path: Path) 
     for name, proof in place.OURS.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / proof).touch()
+    (tmp_path / ".recording.123.part").mkdir()
     (tmp_path / "notes.txt").write_text("mine")
     assert fresh_folder(tmp_path) == tmp_path / "recording"
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

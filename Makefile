@@ -15,7 +15,7 @@ DEMO_FLAGS ?= $(ARGS)
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: $(VENV)/.compiled ## a simulated kiosk with shoppers, the shipped model live beside it, in the terminal (DEMO_FLAGS=--headless)
+demo: $(VENV)/.compiled ## a simulated shop, its live store and dashboard, until Ctrl-C (DEMO_FLAGS=--headless: a minute)
 	$(BIN)/aisle demo $(DEMO_FLAGS)
 
 test: $(VENV)/.dev lint ## everything: lint, types and all tests (at most 12 minutes on 2 cores)
@@ -36,7 +36,7 @@ bench: $(VENV)/.runtime ## CheckoutBench with the shipped model (ARGS="--suite s
 	$(BIN)/aisle bench $(ARGS)
 
 clean: ## remove what the commands above left, the environment included
-	rm -rf $(VENV) demo-out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) data/demo demo-out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -45,9 +45,11 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e .
 	@touch $@
 
-# The renderer is compiled once, as part of the set-up; it would otherwise delay the first demo.
-$(VENV)/.compiled: $(VENV)/.runtime $(wildcard openaisle/sim/render/*.py)
+# The demo runs a live store, too. The renderer is compiled once, as part of the set-up; it would otherwise delay it.
+$(VENV)/.compiled: pyproject.toml constraints.txt $(wildcard openaisle/sim/render/*.py) | $(BIN)/python
+	$(PIP) -e '.[service,live]'
 	$(BIN)/python -m openaisle.demo.warm
+	@touch $(VENV)/.runtime
 	@touch $@
 
 # Where the default index's torch brings GPU packages along, install a CPU build of torch==2.13.0 into .venv first.

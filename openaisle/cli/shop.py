@@ -1,9 +1,8 @@
-"""`aisle simulate | import | receipts | score | view | demo`: the main job, from a store to receipts to look at."""
+"""`aisle simulate | import | receipts | score | view`: the main job, from a store to receipts to look at."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -264,31 +263,9 @@ def view(
         say(f"wrote {rerun}")
 
 
-def demo(
-    store: Annotated[
-        str, typer.Option(help="Store folder, or random:kiosk, random:corner, random:market.")
-    ] = "random:kiosk",
-    scenario: Annotated[str, typer.Option(help="Name of a shipped scenario, or a YAML file.")] = "demo",
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, another shop and other shoppers.")] = 850_007,
-    model: Model = "small",
-    out: Annotated[Path, typer.Option(help="Folder for the recording, film, report and receipts.")] = Path("demo-out"),
-    fast: Annotated[bool, typer.Option("--fast", help="As fast as the machine can, not at the shop's pace.")] = False,
-    headless: Annotated[bool, typer.Option("--headless", help="Plain lines instead of a live screen.")] = False,
-) -> None:
-    """Simulate a shop with shoppers, run the model live beside it, and compare the receipts with the truth."""
-    from openaisle.demo.run import Demo, run_demo
-    from openaisle.edge.runtime import load_predictor
-    from openaisle.pipeline import run
-
-    predictor = load_predictor(model)
-    follow = partial(run, predictor=predictor)
-    run_demo(Demo(store, scenario, seed, out, fast, headless), predictor.name, follow)
-
-
 VERBS: tuple[tuple[Verb, str], ...] = (
     (simulate, "Example: aisle simulate --store random:corner --scenario neighbours --seed 7 --out rec"),
     (receipts, "Example: aisle receipts rec --out receipts.json --model small"),
     (score, "Example: aisle score rec receipts.json --json"),
     (view, "Example: aisle view rec --receipts receipts.json --out view.mp4"),
-    (demo, "Example: aisle demo --scenario neighbours --seed 3"),
 )

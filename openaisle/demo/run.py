@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +15,8 @@ from rich.live import Live
 from rich.progress import Progress
 
 from openaisle import __version__
+from openaisle.demo.place import alone, fresh_folder
 from openaisle.demo.shop import Play, Shop
-from openaisle.errors import OpenAisleError
 from openaisle.messages import NANOSECONDS, TruthReceipt
 from openaisle.pipeline import receipts_document
 from openaisle.receipts.document import write_receipts
@@ -48,10 +47,11 @@ class Demo:
     out: Path
     fast: bool = False
     headless: bool = False
+    browser: bool = True  # open one where there is a desktop
 
 
 @dataclass
-class Show:
+class Run:
     """A demo under way."""
 
     demo: Demo
@@ -72,13 +72,14 @@ def run_demo(demo: Demo, model: str, follow: Follow) -> list[Verdict]:
     """Run the whole demo; `follow` is the pipeline with a predictor. Raises OpenAisleError."""
     scenario = demo_scenario(demo.scenario)
     console = Console(highlight=False, emoji=False)
-    folder = fresh_folder(demo.out)
-    store = open_store(demo.store, demo.seed)
-    show = Show(demo, store, console, Timeline(store))
-    with Shop(Play(demo.store, scenario, demo.seed, folder)) as shop:
-        _watch(show, follow(store, shop.messages(0.0 if demo.fast else 1.0)))
-    recording = open_recording(folder, check=False)
-    return _finish(show, recording, model)
+    with alone(demo.out):
+        folder = fresh_folder(demo.out)
+        store = open_store(demo.store, demo.seed)
+        show = Run(demo, store, console, Timeline(store))
+        with Shop(Play(demo.store, scenario, demo.seed, folder)) as shop:
+            _watch(show, follow(store, shop.messages(0.0 if demo.fast else 1.0)))
+        recording = open_recording(folder, check=False)
+        return _finish(show, recording, model)
 
 
 def demo_scenario(name: str) -> Scenario:
@@ -88,18 +89,7 @@ def demo_scenario(name: str) -> Scenario:
     return parse_scenario(files("openaisle.demo").joinpath("demo.yaml").read_text(encoding="utf-8"), "demo.yaml")
 
 
-def fresh_folder(out: Path) -> Path:
-    """The recording's folder in `out`; an earlier demo's is removed, anything else there is left alone."""
-    folder = out / "recording"
-    if folder.exists():
-        if not (folder / "manifest.json").is_file():
-            raise OpenAisleError(f"{folder}: is no recording of an earlier demo; give another --out")
-        shutil.rmtree(folder)
-    out.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _watch(show: Show, results: Iterator[StepResult]) -> None:
+def _watch(show: Run, results: Iterator[StepResult]) -> None:
     """Take the results as they come and show them."""
     with _screen(show) as screen:
         for result in results:
@@ -121,7 +111,7 @@ def _watch(show: Show, results: Iterator[StepResult]) -> None:
 
 
 @contextmanager
-def _screen(show: Show) -> Iterator[Screen]:
+def _screen(show: Run) -> Iterator[Screen]:
     screen = Screen(show.timeline, show.store.spec.name, 0)
     if show.demo.headless or not show.console.is_terminal:
         show.console.print(f"{show.store.spec.name}: {len(show.store.spec.cameras)} cameras; the shop opens ...")
@@ -131,7 +121,7 @@ def _screen(show: Show) -> Iterator[Screen]:
         yield screen
 
 
-def _finish(show: Show, recording: Recording, model: str) -> list[Verdict]:
+def _finish(show: Run, recording: Recording, model: str) -> list[Verdict]:
     """Receipts, verdicts, film and report."""
     out, console = show.demo.out, show.console
     write_receipts(out / "receipts.json", receipts_document(show.results, recording.folder.name, model))
@@ -153,7 +143,7 @@ def _finish(show: Show, recording: Recording, model: str) -> list[Verdict]:
     return rows
 
 
-def _facts(show: Show, recording: Recording, model: str) -> list[tuple[str, str]]:
+def _facts(show: Run, recording: Recording, model: str) -> list[tuple[str, str]]:
     steps_ms = np.array([result.compute_s for result in show.results] or [0.0]) * 1e3
     seconds = (recording.end_ns - recording.start_ns) / NANOSECONDS
     first = "none" if show.first_receipt_s is None else f"{show.first_receipt_s:.1f} s after the start"

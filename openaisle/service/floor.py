@@ -68,7 +68,7 @@ class Floor:
             + (f'<polyline class="trail" points="{trail}"/>' if trail else "")
             + hands
             + f'<circle class="body" cx="{x:.2f}" cy="{y:.2f}" r="0.17"/>'
-            f'<text class="number" x="{x:.2f}" y="{y + 0.065:.3f}">{label}</text></g>'
+            f'<text class="number" transform="translate({x:.2f} {y + 0.065:.3f})">{label}</text></g>'
         )
 
     def _plan(self, corners: Float) -> str:

@@ -95,7 +95,7 @@ def run_courier(serve: Serve, go_on: GoOn) -> None:
 
 
 TABLE = (
-    Process("api", run_api, lambda _: True, True, "requests and live streams; gates wait"),
+    Process("api", run_api, lambda serve: serve.port > 0, True, "requests and live streams; gates wait"),
     Process("clerk", run_clerk, lambda _: True, True, "final receipts and money; captures wait"),
     Process("courier", run_courier, lambda _: True, True, "webhooks; they wait"),
     Process("intake", run_intake, lambda serve: bool(serve.sensors), True, "cameras and scales; they repeat"),

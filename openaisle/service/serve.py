@@ -102,7 +102,7 @@ def serve(wish: Wish, say: Callable[[str], None]) -> None:
     open_gateway(planned.gateway, planned.path)
     supervisor = Supervisor(planned, say)
     desk = open_desk(planned)
-    say(_first_key(desk, planned.path))
+    say(first_key(desk, planned.path))
     if planned.job is None:
         end_all(desk)
     desk.database.close()
@@ -128,7 +128,7 @@ def _store_folder(wish: Wish) -> Path:
     raise ServiceError([Problem("command line", "--store", "there is no store", "give --store DIR or random:kiosk")])
 
 
-def _first_key(desk: Desk, folder: Path) -> str:
+def first_key(desk: Desk, folder: Path) -> str:
     """A new operator's key in a file of this user's own, when there is none there; what to say about it."""
     path = folder / KEY_FILE
     if path.exists():

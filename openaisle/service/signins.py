@@ -2,6 +2,7 @@
 
 The cookie is a word of its own, so a stolen one never is the key. What pages write must carry a second word that only
 pages of this site can know (`token`): a form on another site can make a browser send the cookie, but not that.
+A link (`invite`) stands for a key once: whoever opens it signs in, and it opens nothing any more.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from typing import cast
 
-from sqlalchemy import delete, select
+from sqlalchemy import CursorResult, delete, select
 from sqlalchemy.orm import Session
 
 from openaisle.messages import NANOSECONDS
@@ -18,12 +20,43 @@ from openaisle.service.keys import Caller, Role, key_of
 from openaisle.service.tables import ApiKey, SignIn
 
 LASTS_S = 12 * 3600
+LINK_S = 3600
 
 
 def sign_in(session: Session, secret: str, roles: tuple[Role, ...], now_ns: int) -> str | None:
     """A cookie's word for a key that is known and of one of the roles."""
     key = key_of(session, secret)
-    if key is None or key.role not in roles:
+    return None if key is None else _signed_in(session, key, roles, now_ns)
+
+
+def invite(session: Session, secret: str, now_ns: int) -> str | None:
+    """The word of a link that signs in once, within the hour, as the key would; None when the key is not known."""
+    key = key_of(session, secret)
+    if key is None:
+        return None
+    word = secrets.token_urlsafe(16)  # short enough for a line of a terminal, and nobody finds it by trying
+    until_ns = now_ns + LINK_S * NANOSECONDS
+    session.add(SignIn(digest=_link_digest(word), key=key.id, until_ns=until_ns, at_ns=now_ns))
+    return word
+
+
+def invited(session: Session, word: str, now_ns: int) -> bool:
+    """Whether a link's word still opens."""
+    row = session.get(SignIn, _link_digest(word))
+    return row is not None and row.until_ns > now_ns
+
+
+def sign_in_by_link(session: Session, word: str, roles: tuple[Role, ...], now_ns: int) -> str | None:
+    """A cookie's word for a link's, which is used up by it; of two who open one link at once, one gets in."""
+    query = select(ApiKey).join(SignIn, SignIn.key == ApiKey.id).where(ApiKey.revoked_ns == 0)
+    mine = SignIn.digest == _link_digest(word)
+    key = session.scalars(query.where(mine, SignIn.until_ns > now_ns)).first()
+    used = cast("CursorResult[object]", session.execute(delete(SignIn).where(mine)))
+    return None if key is None or used.rowcount != 1 else _signed_in(session, key, roles, now_ns)
+
+
+def _signed_in(session: Session, key: ApiKey, roles: tuple[Role, ...], now_ns: int) -> str | None:
+    if key.role not in roles:
         return None
     session.execute(delete(SignIn).where(SignIn.until_ns <= now_ns))
     word = secrets.token_urlsafe(32)
@@ -58,3 +91,7 @@ def right_token(word: str, given: str) -> bool:
 
 def _digest(word: str) -> str:
     return hashlib.sha256(word.encode()).hexdigest()
+
+
+def _link_digest(word: str) -> str:
+    return hmac.digest(b"link", word.encode(), "sha256").hex()  # no cookie's word has this digest

@@ -27,7 +27,7 @@ class Serve:
     database: str = ""  # URL; "" = SQLite in the folder
     gateway: str = "fake"
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: int = 8080  # 0 = no HTTP at all
     job: Job | None = None  # None = no pipeline: the API alone
     sensors: str = ""  # sensors.yaml; "" = no cameras and scales of our own
     rules: Rules = field(default_factory=Rules)

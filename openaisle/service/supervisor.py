@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -54,10 +55,14 @@ class Supervisor:
     """One live store's processes. Raises ServiceError when another one has the folder."""
 
     def __init__(
-        self, serve: Serve, say: Callable[[str], None] = LOG.warning, module: str = processes.__name__
+        self,
+        serve: Serve,
+        say: Callable[[str], None] = LOG.warning,
+        module: str = processes.__name__,
+        log: Path | None = None,
     ) -> None:
         write_startup(serve)
-        self._serve, self._say, self._module = serve, say, module
+        self._serve, self._say, self._module, self._log = serve, say, module, log  # log: for what processes print
         self._lock = _locked(serve.path)
         self.children = [Child(process) for process in TABLE if process.when(serve)]
         self._told = ""
@@ -104,7 +109,10 @@ class Supervisor:
         name = child.process.name
         (self._serve.path / "beats" / name).unlink(missing_ok=True)
         words = [sys.executable, "-m", self._module, name, self._serve.folder, str(os.getpid())]
-        child.popen = subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True)
+        with open(self._log, "ab") if self._log is not None else nullcontext() as log:
+            child.popen = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
         child.started_s = now_s
         child.restarts += 1
 

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from openaisle.receipts.document import ReceiptRecord, Update, receipt_record, update_of
+from openaisle.receipts.document import ReceiptRecord, Update, receipt_record, updates_of
 from openaisle.receipts.events import LedgerEvent
 from openaisle.receipts.ledger import fold
 from openaisle.receipts.pricing import Receipt, ReviewPolicy, local_day, price
@@ -63,11 +63,13 @@ def final(session: Session, visit: str) -> Final | None:
 
 def record_of(session: Session, desk: Desk, visit: Visit, then: Change | None = None) -> ReceiptRecord:
     """The current receipt (or that at a change) with the updates that led to it, in the form of receipts.json."""
-    updates: list[Update] = [
-        update_of(entry.event, visit.id, entry.event.time_ns)
-        for entry in book.entries_of(session, visit.id, then.through_seq if then else None)
-        if visit.id in entry.event.visits()
-    ]
+    entries = book.entries_of(session, visit.id, then.through_seq if then else None)
+    known = {entry.event.event_id: entry.event for entry in entries}
+    updates: list[Update] = []
+    for event in (entry.event for entry in entries):
+        replaced = known.get(event.supersedes)
+        if visit.id in event.visits() or (replaced is not None and visit.id in replaced.visits()):
+            updates += updates_of(event, visit.id, event.time_ns, replaced)
     issued = final(session, visit.id) if then is None else None
     return receipt_record(current(session, desk, visit, then), updates, issued.time_ns if issued else None)
 

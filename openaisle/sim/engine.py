@@ -29,7 +29,6 @@ from openaisle.store.store import Store
 
 Float = NDArray[np.float64]
 START_NS = 1_767_600_000_000_000_000  # 2026-01-05 08:00 UTC, a Monday
-EMPTY_BEFORE_S, EMPTY_AFTER_S = 3.0, 2.0  # cameras see the store without people first and last
 LONGEST_S = 1800.0  # over its duration; a simulation that runs longer has a deadlock, which is our mistake
 ACCELERATION_M_S2 = 2.5
 CART_M = 0.18  # radius of a trolley
@@ -95,7 +94,7 @@ class Simulation:
     def _draw_arrivals(self) -> list[Arrival]:
         rng, scenario = self._rng, self.scenario
         visits = int(rng.integers(scenario.shoppers[0], scenario.shoppers[1] + 1))
-        time_s = EMPTY_BEFORE_S
+        time_s = scenario.quiet_s[0]  # cameras see the store without people first and last
         out: list[Arrival] = []
         for n in range(visits):
             time_s += float(rng.uniform(*scenario.arrival_s)) if n else float(rng.uniform(0.0, 2.0))
@@ -108,14 +107,14 @@ class Simulation:
                 at = self.start_ns + int((time_s + 0.8 * member) * 1e9)
                 out.append(Arrival(at, visit, visit if size > 1 else "", child))
         for _ in range(int(rng.integers(scenario.staff[0], scenario.staff[1] + 1))):
-            at = self.start_ns + int(rng.uniform(EMPTY_BEFORE_S + 1.0, 0.5 * scenario.duration_s) * 1e9)
+            at = self.start_ns + int(rng.uniform(scenario.quiet_s[0] + 1.0, 0.5 * scenario.duration_s) * 1e9)
             out.append(Arrival(at, "", "", False, tuple(draw_jobs(self._world.stock, rng))))
         return sorted(out, key=lambda arrival: arrival.time_ns)
 
     # --- stepping --------------------------------------------------------------------------------------------
 
     def steps(self) -> Iterator[Snapshot]:
-        """Snapshots at 20 Hz from start_ns until the store has been empty for 2 s again. Call once."""
+        """Snapshots at 20 Hz from start_ns until the store has been empty for a while again. Call once."""
         world = self._world
         end_ns = self.start_ns + int(self.scenario.duration_s * 1e9)
         guard_ns = end_ns + int(LONGEST_S * 1e9)
@@ -124,7 +123,7 @@ class Simulation:
             yield self._step()
             if world.shoppers or self._coming:
                 empty_since = world.time_ns
-            elif world.time_ns >= end_ns and world.time_ns - empty_since >= EMPTY_AFTER_S * 1e9:
+            elif world.time_ns >= end_ns and world.time_ns - empty_since >= self.scenario.quiet_s[1] * 1e9:
                 return
             world.time_ns += STEP_NS
             assert world.time_ns < guard_ns, "nobody may stay in the store for ever"

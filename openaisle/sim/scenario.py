@@ -78,6 +78,7 @@ class Scenario(Part):
     duration_s: float = Field(default=90.0, gt=5, le=86_400, title="Length; extended until the last shopper is out")
     shoppers: tuple[Count, Count] = Field(default=(1, 1), title="Fewest and most visits")
     arrival_s: tuple[Seconds, Seconds] = Field(default=(1.0, 12.0), title="Time between two arrivals")
+    quiet_s: tuple[Seconds, Seconds] = Field(default=(3.0, 2.0), title="How long nobody is there first, and at the end")
     picks: tuple[Count, Count] = Field(default=(2, 6), title="Shelf visits per shopper")
     child: Chance = Field(default=0.08, title="Chance that a shopper is a child")
     linger_s: tuple[Seconds, Seconds] = Field(default=(0.0, 2.5), title="Pause before a reach")

@@ -31,6 +31,7 @@ from openaisle.view.timeline import FLOOR, Happening, Timeline
 CELL_ASPECT = 2.0  # a terminal cell is about twice as high as wide
 FLASH_NS = 2 * NANOSECONDS
 LOG_LINES = 6
+CARDS = 8  # receipts that are shown, the latest
 
 
 def style(colour: ink.Rgb, bold: bool = False) -> Style:
@@ -169,7 +170,7 @@ class Screen:
             receipt_panel(
                 receipt, self.timeline.symbols()[receipt.visit], visits.index(receipt.visit), receipt.visit in present
             )
-            for receipt in self.timeline.receipts_at(self.time_ns)
+            for receipt in self.timeline.receipts_at(self.time_ns)[-CARDS:]
         ]
         table = Table.grid(expand=True)
         for _ in range(2):

@@ -7,7 +7,8 @@ from pathlib import Path
 import av
 import pytest
 
-from openaisle.demo.run import Demo, demo_scenario, fresh_folder, run_demo
+from openaisle.demo.place import fresh_folder
+from openaisle.demo.run import Demo, demo_scenario, run_demo
 from openaisle.demo.shop import Play, Shop
 from openaisle.errors import OpenAisleError
 from openaisle.messages import VideoFrame

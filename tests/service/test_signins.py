@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,58 @@ def test_forms_come_from_this_site(tmp_path: Path, headers: dict[str, str], stat
     form = {"token": signins.token(word), "seen": str(seen), "once": "form-1"}
     answer = shop.client.post("/visits/v1/decision", data=form, headers=headers, follow_redirects=False)
     assert answer.status_code == status, answer.text
+
+
+def linked(desk: Desk, role: Role = Role.OPERATOR) -> str:
+    """The word of a new link."""
+    with desk.database.write() as session:
+        secret = keys.create_key(session, f"the {role} {secrets.token_hex(3)}", role, desk.clock())
+        return signins.invite(session, secret, desk.clock()) or ""
+
+
+def opened(desk: Desk, link: str) -> str:
+    """The cookie's word for a link's, "" for none."""
+    with desk.database.write() as session:
+        return signins.sign_in_by_link(session, link, READERS, desk.clock()) or ""
+
+
+def test_a_link_signs_in_once_and_is_no_cookie(desk: Desk) -> None:
+    link = linked(desk)
+    assert not who(desk, link)
+    with desk.database.read() as session:
+        assert signins.invited(session, link, desk.clock())
+    assert who(desk, opened(desk, link)).startswith("the operator")
+    assert not opened(desk, link)
+    with desk.database.read() as session:
+        assert not signins.invited(session, link, desk.clock())
+
+
+def test_a_link_is_over_after_an_hour_and_with_its_key_and_opens_no_more_than_that(desk: Desk, clock: Clock) -> None:
+    old, of_revoked, of_gate = linked(desk), linked(desk, Role.REVIEWER), linked(desk, Role.GATE)
+    with desk.database.write() as session:
+        (card,) = [card for card in keys.list_keys(session) if card.role == Role.REVIEWER]
+        keys.revoke_key(session, card.id, desk.clock())
+        assert signins.invite(session, "oa_operator_guess", desk.clock()) is None
+    assert not opened(desk, of_revoked)
+    assert not opened(desk, of_gate)
+    clock.pass_s(signins.LINK_S)
+    assert not opened(desk, old)
+    assert not opened(desk, "guess")
+
+
+def test_a_link_is_opened_by_a_form_of_its_page_and_not_by_a_preview(
+    desk: Desk, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    shop, link = open_shop(desk, gateway, tmp_path), linked(desk)
+    for _ in range(2):  # a preview reads the page, and nothing is used up
+        page = shop.client.get(f"/login?link={link}")
+        assert page.status_code == 200
+        assert f'name="link" value="{link}"' in page.text
+    other = {"sec-fetch-site": "cross-site"}
+    assert shop.client.post("/login", data={"link": link}, headers=other).status_code == 403
+    answer = shop.client.post("/login", data={"link": link}, follow_redirects=False)
+    assert answer.status_code == 303
+    assert who(desk, answer.cookies[SESSION])
+    again = shop.client.post("/login", data={"link": link}, follow_redirects=False)
+    assert again.status_code == 401
+    assert "has been used" in again.text

@@ -1,6 +1,13 @@
 // Pages: what HTML cannot do by itself: pausing, weight traces, stills one after the other, choosing products by typing.
 "use strict";
 
+// --- a link to sign in: the form in it is sent once the page is there
+
+document.addEventListener("DOMContentLoaded", () => {
+  const form = document.querySelector("form[data-at-once]");
+  if (form) form.requestSubmit();
+});
+
 // --- live parts: not while paused or out of sight; their values are fetched again by htmx
 
 let paused = false;

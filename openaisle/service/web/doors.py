@@ -23,9 +23,9 @@ PICTURE_PX = 160  # longest side of a catalogue picture on a page
 
 
 @router.get("/login")
-def login_form(request: Request) -> Response:
-    """Where a key becomes a session."""
-    return page(request, "login.html", wrong=False)
+def login_form(request: Request, link: Annotated[str, Query(max_length=64)] = "") -> Response:
+    """Where a key becomes a session, or a link that was made for one: by a form, so that no preview uses it up."""
+    return page(request, "login.html", wrong="", link=link)
 
 
 @router.post("/login")
@@ -33,15 +33,20 @@ async def login(request: Request, here: Here) -> Response:
     """A cookie that only this site's own pages send, that is not the key, and that ends by itself."""
     if not own_site(request):
         raise RequestError(403, "this form does not come from a page of this site", "open /login")
-    secret = (await form_of(request)).get("key", [""])[0].strip()
+    fields = await form_of(request)
+    secret, link = (fields.get(name, [""])[0].strip() for name in ("key", "link"))
     host = request.client.host if request.client else "?"
     wait_s = here.limiter.wait_s(f"host:{host}", FAILURE_COST)
     if wait_s:
         raise TooManyError(wait_s)
     with here.desk.database.write() as session:
-        word = signins.sign_in(session, secret, READERS, here.desk.clock())
+        now_ns = here.desk.clock()
+        if link:
+            word = signins.sign_in_by_link(session, link, READERS, now_ns)
+        else:
+            word = signins.sign_in(session, secret, READERS, now_ns)
     if word is None:
-        answer: Response = page(request, "login.html", wrong=True)
+        answer: Response = page(request, "login.html", wrong="login.used" if link else "login.wrong", link="")
         answer.status_code = 401
         return answer
     answer = to("/")

@@ -12,12 +12,12 @@ from openaisle.service.beats import STATUS, ages_s
 from openaisle.service.fake_gateway import KNOWN
 from openaisle.service.gateway import open_gateway
 from openaisle.service.intake import HEALTH, journal_folder
+from openaisle.service.jobs import Job
 from openaisle.service.observer import Observer
 from openaisle.service.serve import KEY_FILE, Wish, checked, first_key
 from openaisle.service.source import LIVE
 from openaisle.service.startup import Serve, open_desk
 from openaisle.service.supervisor import Supervisor
-from openaisle.service.worker import Job
 from openaisle.store.load import load_store
 
 

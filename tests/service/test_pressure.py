@@ -16,10 +16,11 @@ from openaisle.service.album import Album
 from openaisle.service.database import Database
 from openaisle.service.desk import Desk
 from openaisle.service.health import How, health
+from openaisle.service.jobs import Job
 from openaisle.service.pressure import CALM, HIGH_S, LEVELS, LOW_S, PATIENCE, Pressure, Thinner, slots_of
 from openaisle.service.source import Pace
 from openaisle.service.tables import BlindSpot, Thinning
-from openaisle.service.worker import Job, take_up, work
+from openaisle.service.worker import take_up, work
 from openaisle.tokens.tick import LOOKED, Tick, Ticker, thinned
 from tests.pipeline.scripted import Scripted, films, shopping, with_film
 from tests.service import stream

@@ -112,7 +112,8 @@ def test_a_gap_in_the_readings_is_no_rest() -> None:
     rows[1, 10 * RATE_HZ :] -= 300
     rows[1, round(9.9 * RATE_HZ) : round(11.4 * RATE_HZ)] = np.nan
     history = np.full((3, HISTORY), np.nan, np.float32)
-    known, out = Watch(), []
+    known = Watch()
+    out: list[Interaction] = []
     for tick in range(20):
         grams = rows[:, tick * RATE_HZ : (tick + 1) * RATE_HZ]
         history = np.concatenate([history[:, RATE_HZ:], grams], axis=1)

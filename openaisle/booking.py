@@ -48,8 +48,9 @@ def book(state: State, tick: Tick, entries: list[LedgerEvent], setup: Setup) -> 
     """Entries into the ledger; updates for every visit they touch."""
     updates: list[ReceiptUpdate] = []
     for entry in entries:
-        replaced = state.ledger.event(entry.supersedes) if entry.supersedes else None
-        before = (replaced, *state.ledger.corrections(entry.supersedes)) if replaced else ()
+        target, ledger = entry.supersedes, state.ledger
+        replaced = ledger.standing(target) if target else None
+        before = (ledger.event(target), *ledger.corrections(target)) if target else ()
         touched = entry.visits().union(*(event.visits() for event in before))  # who loses it is told, too
         lying = lie(state.lying, entry, replaced, setup)
         state = replace(state, ledger=state.ledger.append(entry), lying=lying)

@@ -83,11 +83,9 @@ def moved(taken: LedgerEvent, left: int, units: int, event: LedgerEvent) -> Iter
 def counted(name: str, ledger: Ledger) -> LedgerEvent | None:
     """What counts of a take today: itself, or its last correction; None where nothing does."""
     try:
-        told = ledger.event(name)
+        told = ledger.standing(name)
     except KeyError:
         return None
-    corrections = ledger.corrections(name)
-    told = corrections[-1] if corrections else told
     return told if told.delta(told.visit) > 0 else None
 
 

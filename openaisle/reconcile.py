@@ -18,7 +18,7 @@ from openaisle.messages import NANOSECONDS
 from openaisle.owners import settle_owner
 from openaisle.predictor import floats
 from openaisle.receipts.events import Evidence, LedgerEvent
-from openaisle.receipts.ledger import Ledger, fold
+from openaisle.receipts.ledger import fold
 from openaisle.state import ReceiptUpdate, Setup, State
 from openaisle.tokens.journey import FRAME_HZ
 from openaisle.tokens.scales import AHEAD_S, RATE_HZ, TICK_S
@@ -105,7 +105,7 @@ def explained(state: State, found: Interaction, rest: _Rest) -> tuple[State, lis
     mine = tuple(t for t in memory.told if t.scale in found.scales and t.sample <= found.rests[-1].end + LATE)
     people = state.shoppers
     hands = memory.hands(tuple(s.visit for s in people), tuple(s.number for s in people), mine)
-    standing = [(t, stands(t.event_id, state.ledger)) for t in mine]
+    standing = [(t, state.ledger.standing(t.event_id)) for t in mine]
     parts = split(found, scene_before(state, standing, setup), hands, setup.table)
     events = [event for part in parts for event in part.events]
     updates: list[ReceiptUpdate] = []
@@ -122,12 +122,6 @@ def explained(state: State, found: Interaction, rest: _Rest) -> tuple[State, lis
         learnt = weighed(learnt, part)
     told = tuple(t for t in memory.told if t not in mine)
     return replace(state, weighing=replace(memory, told=told, learnt=learnt)), [*updates, *changed]
-
-
-def stands(name: str, ledger: Ledger) -> LedgerEvent:
-    """What counts of an event today: itself, or its last correction."""
-    corrections = ledger.corrections(name)
-    return corrections[-1] if corrections else ledger.event(name)
 
 
 def scene_before(state: State, standing: Sequence[tuple[Told, LedgerEvent]], setup: Setup) -> Scene:
@@ -261,7 +255,7 @@ def let_go(state: State, tick: Tick, setup: Setup) -> State:
     end_ns = tick.time_ns + NANOSECONDS
     inside = {s.visit for s in state.shoppers if not s.left_ns or s.left_ns >= end_ns}
     memory = state.weighing
-    gone = [t for t in memory.told if stands(t.event_id, state.ledger).visit not in inside]
+    gone = [t for t in memory.told if state.ledger.standing(t.event_id).visit not in inside]
     if not gone:
         return state
     level = dict(memory.watch.level)

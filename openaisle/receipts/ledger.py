@@ -76,6 +76,11 @@ class Ledger:
         named = (self.event(i) for i in self._by_target.get(event_id, ()))
         return tuple(sorted((c for c in named if c.supersedes == event_id), key=_canonical))
 
+    def standing(self, event_id: str) -> LedgerEvent:
+        """What counts of an event today: itself, or its latest correction; KeyError when there is none."""
+        corrections = self.corrections(event_id)
+        return corrections[-1] if corrections else self.event(event_id)
+
     def counts(self, event: LedgerEvent) -> bool:
         """Whether an event has an effect: nothing supersedes it, and no later correction has the same target."""
         if self.corrections(event.event_id):

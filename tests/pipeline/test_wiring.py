@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from openaisle.booking import lie
+from openaisle.booking import book, lie
 from openaisle.correcting import surroundings
 from openaisle.pipeline import finish, run, set_up, step
 from openaisle.predictor import Float32, ShelfLook, ShelfWindows, TickView, WrittenEvent
@@ -100,3 +100,24 @@ def test_who_leaves_is_told_and_their_doubts_go() -> None:
     state = replace(state, shoppers=gone)
     assert surroundings(state, last, eyes, setup).leaving == {"ann"}
     assert finish(state, last).doubts.keys() == {"t2"}
+
+
+def test_a_second_correction_changes_what_the_first_one_left() -> None:
+    """Updates add up to the receipt, and what lies wrong is counted once, however often an event is corrected."""
+    store, eyes = corner_store(), Scripted()
+    setup, state = set_up(store, eyes)
+    tick = list(Ticker(store).ticks(shopping([], BOTH, 4.0)))[-1]
+    took = replace(entry("take", 1, 4), event_id="e0")
+    put = entry("return", 0, 2)  # among the cola
+    told: list[int] = []
+    for change in (
+        took, put,
+        replace(put, event_id="e1~1", kind="correction", quantity=-3, supersedes="e1", time_ns=START + 1),
+        replace(put, event_id="e1~2", kind="correction", quantity=-1, supersedes="e1", time_ns=START + 2),
+    ):  # fmt: skip
+        state, updates = book(state, tick, [change], setup)
+        told += [u.update.quantity * (-1 if u.update.kind == "return" else 1) for u in updates]
+        last = updates[-1].receipt
+    assert told == [4, -2, -1, 2]
+    assert [line.quantity for line in last.lines] == [3]
+    assert state.lying[lane_row(store, 0), store.product_index[BEANS]][0] == 1

@@ -64,10 +64,11 @@ def final(session: Session, visit: str) -> Final | None:
 def record_of(session: Session, desk: Desk, visit: Visit, then: Change | None = None) -> ReceiptRecord:
     """The current receipt (or that at a change) with the updates that led to it, in the form of receipts.json."""
     entries = book.entries_of(session, visit.id, then.through_seq if then else None)
-    known = {entry.event.event_id: entry.event for entry in entries}
+    standing = {entry.event.event_id: entry.event for entry in entries}  # what counts of each, as far as it was told
     updates: list[Update] = []
     for event in (entry.event for entry in entries):
-        replaced = known.get(event.supersedes)
+        replaced = standing.get(event.supersedes)
+        standing |= {event.supersedes: event} if event.supersedes else {}
         if visit.id in event.visits() or (replaced is not None and visit.id in replaced.visits()):
             updates += updates_of(event, visit.id, event.time_ns, replaced)
     issued = final(session, visit.id) if then is None else None

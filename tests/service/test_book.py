@@ -18,7 +18,7 @@ from openaisle.receipts.ledger import Ledger, fold
 from openaisle.service import book, changes, till
 from openaisle.service.database import Database, is_ready, open_database, upgrade
 from openaisle.service.desk import Desk
-from openaisle.service.tables import APPEND_ONLY, StockCount
+from openaisle.service.tables import APPEND_ONLY, StockCount, Visit
 from tests.receipts.shops import TEA, events, take
 from tests.service import desks
 
@@ -83,6 +83,26 @@ def test_everybody_who_gets_or_loses_a_line_is_told(desk: Desk) -> None:
             lines = {v: [c.line_seq for c in changes.after(session, v, 0)] for v in ("v1", "v2", "v3")}
         told.append({visit for visit, seqs in lines.items() if seq in seqs})
     assert told == [{"v1"}, {"v1", "v2"}, {"v1", "v2", "v3"}]
+
+
+def test_updates_of_a_receipt_add_up_however_often_an_event_was_corrected(desk: Desk) -> None:
+    given_to = partial(replace, take("e1", 5, quantity=4), kind="correction", supersedes="e1")
+    entries = (
+        take("e1", 5, quantity=4), given_to(event_id="c1", quantity=3, time_ns=6),
+        given_to(event_id="c2", visit="v2", quantity=3, time_ns=7), given_to(event_id="c3", quantity=1, time_ns=8),
+    )  # fmt: skip
+    told = []
+    for visit in ("v1", "v2"):
+        desks.come_in(desk, visit)
+    with desk.database.write() as session:
+        for event in entries:
+            till.record(session, event, "test", 0)
+        for visit in ("v1", "v2"):
+            found = session.get(Visit, visit)
+            assert found is not None
+            record = till.record_of(session, desk, found)
+            told.append(([u.quantity for u in record.updates], sum(line.quantity for line in record.lines)))
+    assert told == [([4, -1, -3, 1], 1), ([3, -3], 0)]
 
 
 def test_an_exact_duplicate_is_nothing_and_another_content_stands_beside(desk: Desk) -> None:

@@ -102,7 +102,9 @@ def slots_of(state: State) -> list[Slot]:
 def explained(state: State, found: Interaction, rest: _Rest) -> tuple[State, list[ReceiptUpdate]]:
     """An interaction that is over: entries for what was written otherwise, and what it teaches."""
     memory, tick, setup = state.weighing, rest.tick, rest.setup
-    mine = tuple(t for t in memory.told if t.scale in found.scales and t.sample <= found.rests[-1].end + LATE)
+    about = tuple(t for t in memory.told if t.scale in found.scales and t.sample <= found.rests[-1].end + LATE)
+    since = found.rests[0].begin - RATE_HZ // 2  # what is older moved a scale without a level (mute.py), and stands
+    mine = tuple(t for t in about if t.sample >= since)
     people = state.shoppers
     hands = memory.hands(tuple(s.visit for s in people), tuple(s.number for s in people), mine)
     standing = [(t, state.ledger.standing(t.event_id)) for t in mine]
@@ -120,7 +122,7 @@ def explained(state: State, found: Interaction, rest: _Rest) -> tuple[State, lis
     learnt = memory.learnt
     for part in parts:
         learnt = weighed(learnt, part)
-    told = tuple(t for t in memory.told if t not in mine)
+    told = tuple(t for t in memory.told if t not in about)
     return replace(state, weighing=replace(memory, told=told, learnt=learnt)), [*updates, *changed]
 
 

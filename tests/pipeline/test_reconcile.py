@@ -149,6 +149,15 @@ def test_what_was_written_for_those_who_left_is_never_given_to_somebody_else() -
     assert [e.kind for e in ledger] == ["take"]
 
 
+def test_what_was_written_while_a_scale_had_no_level_stands() -> None:
+    """A scale at its limit is none; the take that relieves it is not mixed up with the next one."""
+    limit = STORE.spec.scales[0].limit_grams
+    steps: Steps = [(2.0, 0, 0.96 * limit + 150 - 8000.0), (9.0, 0, -GRAMS[COLA]), (14.0, 0, -GRAMS[COLA])]
+    baskets, ledger = play(steps, lambda e: [replace(e, quantity=1)] if e.kind == TAKE else [])
+    assert [e.kind for e in ledger] == ["take", "take"]
+    assert baskets == {"ann": {short(COLA): 2}}
+
+
 def test_every_correction_of_one_event_names_it_and_the_last_one_counts() -> None:
     """Bob puts back what Ann was thought to have taken: that mends the take, and no scale unmends it."""
     steps: Steps = [(4.0, 0, -GRAMS[COLA]), (10.0, 0, GRAMS[COLA])]

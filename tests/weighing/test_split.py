@@ -170,3 +170,9 @@ def test_two_takes_told_apart_in_time_keep_their_own_people() -> None:
     told = said(1, {"v0": 0.99, "v1": 0.01}), replace(said(1, {"v0": 0.01, "v1": 0.99}), sample=20)
     apart = replace(hands(in_lane(0), in_lane(0, 0.12)), told=told)
     assert run(found([5000, 4342]), who=apart) == [("take", COLA, 1, 0), ("take", COLA, 1, 1)]
+
+
+def test_two_who_were_told_of_at_once_are_two_although_one_of_them_has_the_nearer_hands() -> None:
+    told = said(1, {"v0": 0.55, "v1": 0.45}), said(1, {"v0": 0.45, "v1": 0.55})
+    close = replace(hands(in_lane(0), in_lane(0, 0.1)), told=told)
+    assert run(found([5000, 4342]), who=close) == [("take", COLA, 1, 0), ("take", COLA, 1, 1)]

@@ -7,13 +7,18 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from openaisle.service.beats import Beat, beat_of
 from openaisle.service.startup import Serve, open_desk, read_startup
+
+if TYPE_CHECKING:
+    import uvicorn
 
 DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
 IDLE_S = 0.2
@@ -44,9 +49,17 @@ def run_api(serve: Serve, go_on: GoOn) -> None:
         app, serve.host, serve.port, log_level="warning", timeout_graceful_shutdown=2, server_header=False
     )
     server = uvicorn.Server(config)
-    server.run()  # takes SIGTERM for itself
-    if not server.started:
+    # The server takes SIGTERM for itself, but one that came while it was made, or a supervisor's death, only we know.
+    threading.Thread(target=_end_with, args=(server, go_on), daemon=True).start()
+    server.run()
+    if not server.started and go_on():
         raise SystemExit(f"cannot listen on {serve.host}:{serve.port}")
+
+
+def _end_with(server: uvicorn.Server, go_on: GoOn) -> None:
+    while go_on():
+        time.sleep(IDLE_S)
+    server.should_exit = True
 
 
 def run_intake(serve: Serve, go_on: GoOn) -> None:

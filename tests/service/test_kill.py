@@ -26,6 +26,7 @@ from openaisle.service.desk import Desk, Rules
 from openaisle.service.fake_gateway import FakeGateway
 from openaisle.service.jobs import Job
 from openaisle.service.keys import Role
+from openaisle.service.processes import run_api
 from openaisle.service.startup import Serve, open_desk
 from openaisle.service.states import VisitState
 from openaisle.service.supervisor import Supervisor
@@ -172,6 +173,16 @@ def run_ended(desk: Desk) -> bool:
         of_stream = session.scalar(closed.where(Visit.id.like("r%")))
         left = select(func.count()).select_from(Visit).where(Visit.state.in_(["inside", "awaiting", "left"]))
         return of_stream == SHOPPERS and not waiting and not session.scalar(left)
+
+
+def test_an_api_whose_supervisor_died_while_it_started_ends(serve: Serve) -> None:
+    """SIGTERM came before the server could take it: nothing but `go_on` knows, and the port must not stay taken."""
+    serve.path.mkdir(parents=True, exist_ok=True)
+    open_desk(serve)
+    thread = threading.Thread(target=lambda: run_api(serve, lambda: False), daemon=True)
+    thread.start()
+    thread.join(30.0)
+    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.slow)])

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.accounts import NAMELESS
+from openaisle.actors import filmed, views_of
 from openaisle.blind import note_blindness
 from openaisle.booking import book, charge, charged, updates_since
 from openaisle.correcting import found_late, surroundings
@@ -61,7 +62,8 @@ def set_up(store: Store, predictor: Predictor, *, video: bool = True, scales: bo
     unweighed = frozenset() if scales else frozenset(range(len(store.spec.scales)))
     setup = Setup(
         store, table if scales else without_scales(table), rays, names, predictor.embed_catalogue(pictures),
-        predictor.embed_shelves(pictures), views, goods_of(store, unweighed), video, scales, predictor.settles,
+        predictor.embed_shelves(pictures), views, goods_of(store, unweighed), views_of(store), video, scales,
+        predictor.settles,
     )  # fmt: skip
     rows = np.full((len(store.spec.scales) if scales else 0, HISTORY), np.nan, dtype=np.float32)
     nobody = predictor.place(np.zeros((0, 2), dtype=np.float32), 0.4)
@@ -72,7 +74,7 @@ def step(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[
     """One tick: see, follow, weigh, write, charge."""
     state = replace(state, grams=roll(state.grams, tick) if setup.scales else state.grams)
     known = len(state.ledger.events)
-    state = note_blindness(follow(state, tick, predictor, setup), tick, setup)
+    state = film(note_blindness(follow(state, tick, predictor, setup), tick, setup), tick, setup)
     named = updates_since(state, known, tick, setup)
     state, updates = decide(state, tick, predictor, setup)
     return finish(state, tick), (*named, *updates)
@@ -84,9 +86,20 @@ def decide(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tupl
     known = len(state.ledger.events)
     events, state = write(state, tick, predictor, setup)
     state, updates = charge(state, tick, events, setup)
-    state, weighed = weigh(state, tick, known, setup)
+    state, weighed = weigh(state, tick, known, predictor, setup)
     state, seen = correct(state, tick, known, predictor, setup)
     return state, (*updates, *weighed, *seen)
+
+
+def film(state: State, tick: Tick, setup: Setup) -> State:
+    """The tick's pictures kept for looks at who it was, while there is anybody."""
+    if not (setup.video and setup.scales and setup.settles):
+        return state
+    known = setup.camera_index
+    shown: list[dict[int, NDArray[np.uint8]]] = [
+        {known[f.camera]: f.rgb for f in frames if f.camera in known and state.shoppers} for frames in tick.frames
+    ]
+    return replace(state, film=filmed(state.film, shown))
 
 
 def roll(grams: Float32, tick: Tick) -> Float32:

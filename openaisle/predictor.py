@@ -16,7 +16,7 @@ from openaisle.tokens.patches import Patches
 from openaisle.tokens.rays import RAY_FEATURES, RayTable
 from openaisle.tokens.scales import ScaleWindow
 
-MODEL_VERSION = 5  # of weights and exported models: files of another version do not fit this code
+MODEL_VERSION = 6  # of weights and exported models: files of another version do not fit this code
 HAND_OVER = KINDS.index("hand_over")
 LOOK_BATCHES = 4  # images are sorted by token count and padded in this many groups
 VOTE_NAMES = (
@@ -136,6 +136,13 @@ class Predictor(Protocol):
         """What changed in a lane (model/shelf.py)."""
         ...
 
+    def actor(self, frames: UInt8, area: UInt8, features: Float32) -> Float32 | None:
+        """Windows [W] of one event → log-chances [W, 2, 2306] of where head and hand of whoever it was are.
+
+        See model/actor.py. None = it cannot tell.
+        """
+        ...
+
     def write(self, view: TickView) -> list[WrittenEvent]:
         """The tick's events, in order."""
         ...
@@ -182,6 +189,10 @@ class Borrowed:
         """As the eyes say."""
         return self.eyes.look_at_shelf(windows, vectors)
 
+    def actor(self, frames: UInt8, area: UInt8, features: Float32) -> Float32 | None:
+        """Hands alone tell who it was."""
+        return None
+
 
 def visual_tokens(patches: list[Patches], tables: Sequence[RayTable]) -> VisualTokens:
     """Patches of one slot with their rays."""
@@ -207,7 +218,7 @@ def join(parts: list[NDArray[Value]], empty: NDArray[Value]) -> NDArray[Value]:
 
 
 class GraphPredictor(ABC):
-    """A network as eight calls (model/graphs.py), whatever runs them; batches, pads."""
+    """A network as nine calls (model/graphs.py), whatever runs them; batches, pads."""
 
     settles = True
 
@@ -314,6 +325,10 @@ class GraphPredictor(ABC):
         }  # fmt: skip
         named, changed, net = self.call("shelf", feed)
         return ShelfLook(floats(named), floats(changed), floats(net))
+
+    def actor(self, frames: UInt8, area: UInt8, features: Float32) -> Float32 | None:
+        """Where head and hand of whoever moved something are."""
+        return floats(self.call("actor", {"frames": frames, "area": area, "features": features})[0])
 
     def write(self, view: TickView) -> list[WrittenEvent]:
         """The tick's events, greedily decoded."""

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from openaisle.actors import Looks
 from openaisle.booking import book
 from openaisle.messages import NANOSECONDS
 from openaisle.owners import settle_owner
-from openaisle.predictor import floats
+from openaisle.predictor import Predictor, floats
 from openaisle.receipts.events import Evidence, LedgerEvent
 from openaisle.receipts.ledger import fold
 from openaisle.state import ReceiptUpdate, Setup, State
@@ -58,7 +59,9 @@ class _Rest:
         return Evidence(seen, scales, middle_ns - NANOSECONDS, middle_ns + NANOSECONDS, at.id)
 
 
-def weigh(state: State, tick: Tick, known: int, setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:
+def weigh(
+    state: State, tick: Tick, known: int, predictor: Predictor, setup: Setup
+) -> tuple[State, tuple[ReceiptUpdate, ...]]:
     """What scales that have come to rest say of the ledger's entries, of which the first `known` are not new."""
     if not setup.settles or not setup.scales:
         return state, ()
@@ -72,7 +75,7 @@ def weigh(state: State, tick: Tick, known: int, setup: Setup) -> tuple[State, tu
     state = replace(state, weighing=Weighing(seen, slots, told, learnt))
     updates: list[ReceiptUpdate] = []
     for found in over if state.shoppers else []:
-        state, changed = explained(state, found, _Rest(tick, setup, seen.end))
+        state, changed = explained(state, found, predictor, _Rest(tick, setup, seen.end))
         updates += changed
     return let_go(state, tick, setup), tuple(updates)
 
@@ -90,23 +93,31 @@ def heard(state: State, known: int, sample: int, setup: Setup) -> Iterator[Told]
 
 
 def slots_of(state: State) -> list[Slot]:
-    """Everybody's hands in the tick's slots."""
+    """Everybody's hands and heads in the tick's slots."""
     out = []
     for rows in state.window[-FRAME_HZ:]:
         spread = np.sqrt(np.trace(floats(rows["hand_variance"]), axis1=-2, axis2=-1) / 3)
         numbers = rows["number"].tolist()
-        out.append(Slot({n: (floats(rows["hands"])[i], spread[i]) for i, n in enumerate(numbers)}))
+        hands, heads = floats(rows["hands"]), floats(rows["head"])
+        everybody = dict(enumerate(numbers))
+        out.append(
+            Slot({n: (hands[i], spread[i]) for i, n in everybody.items()}, {n: heads[i] for i, n in everybody.items()})
+        )
     return [Slot({})] * (FRAME_HZ - len(out)) + out
 
 
-def explained(state: State, found: Interaction, rest: _Rest) -> tuple[State, list[ReceiptUpdate]]:
+def explained(state: State, found: Interaction, predictor: Predictor, rest: _Rest) -> tuple[State, list[ReceiptUpdate]]:
     """An interaction that is over: entries for what was written otherwise, and what it teaches."""
     memory, tick, setup = state.weighing, rest.tick, rest.setup
     about = tuple(t for t in memory.told if t.scale in found.scales and t.sample <= found.rests[-1].end + LATE)
     since = found.rests[0].begin - RATE_HZ // 2  # what is older moved a scale without a level (mute.py), and stands
     mine = tuple(t for t in about if t.sample >= since)
     people = state.shoppers
-    hands = memory.hands(tuple(s.visit for s in people), tuple(s.number for s in people), mine)
+    numbers = tuple(s.number for s in people)
+    heads = memory.heads(numbers)
+    backgrounds = {c: gate.background for c, gate in enumerate(state.gates) if gate.background is not None}
+    looks = Looks(state.film, backgrounds, setup.actor_views, setup.store, predictor, heads, memory.first)
+    hands = replace(memory.hands(tuple(s.visit for s in people), numbers, mine), looks=looks)
     standing = [(t, state.ledger.standing(t.event_id)) for t in mine]
     parts = split(found, scene_before(state, standing, setup), hands, setup.table)
     events = [event for part in parts for event in part.events]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from openaisle.actors import Film
 from openaisle.identity import Identities
 from openaisle.owners import Doubts
 from openaisle.predictor import Arrays, WrittenEvent
@@ -16,6 +17,7 @@ from openaisle.receipts.ledger import Ledger
 from openaisle.receipts.pricing import Receipt
 from openaisle.settle import Settled, Stills
 from openaisle.store.store import Store
+from openaisle.tokens.actor import ActorView
 from openaisle.tokens.journey import LaneTable
 from openaisle.tokens.patches import GateState
 from openaisle.tokens.rays import RayTable
@@ -41,6 +43,7 @@ class Setup:
     shelf_vectors: Float32  # of the catalogue, for looks at shelves
     shelf_views: Mapping[str, tuple[ShelfView, ...]]  # by lane
     goods: Goods
+    actor_views: Mapping[int, tuple[ActorView, ...]]  # by scale
     video: bool = True
     scales: bool = True
     settles: bool = True  # the predictor's word is not the last: scales and shelves have it
@@ -94,6 +97,7 @@ class State:
     gates: tuple[GateState, ...]
     memory: Arrays  # rows as shoppers
     shoppers: tuple[Shopper, ...] = ()
+    film: Film = field(default_factory=Film)
     stills: Stills = ()  # by camera: the shelves as they were last seen with nobody before them
     window: tuple[Arrays, ...] = ()  # the last FRAMES slots: memory rows by shopper number
     grams: Float32 = field(default_factory=lambda: np.zeros((0, HISTORY), dtype=np.float32))

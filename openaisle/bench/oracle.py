@@ -66,6 +66,10 @@ class Blind:
         """Nothing is looked at."""
         raise AssertionError("true tracks come without pictures")
 
+    def actor(self, frames: NDArray[np.uint8], area: NDArray[np.uint8], features: Float32) -> Float32 | None:
+        """Nothing is looked at."""
+        return None
+
     def write(self, view: TickView) -> list[WrittenEvent]:
         """Nothing."""
         return []
@@ -137,6 +141,7 @@ def slot_rows(people: Mapping[int, ShopperTruth], width: int) -> Arrays:
         "floor_variance": np.tile(np.eye(2, dtype=f32) * FLOOR_SD_M**2, (n, 1, 1)),
         "hands": np.take_along_axis(hands, order[..., None], axis=1),
         "hand_variance": np.tile(np.eye(3, dtype=f32) * HAND_SD_M**2, (n, 2, 1, 1)),
+        "head": np.array([person.head_m for person in people.values()], dtype=f32).reshape(n, 3),
         "held": np.take_along_axis(np.array(held, dtype=f32).reshape(n, 2), order, axis=1),
         "activity": np.eye(ACTIVITIES, dtype=f32)[np.array(doing, dtype=np.int64)],
         "product": np.zeros((n, 2, width), dtype=f32),

@@ -1,7 +1,8 @@
-"""Weights to ONNX: the network as eight graphs that run without torch (GRAPHS in edge/runtime.py).
+"""Weights to ONNX: the network as nine graphs that run without torch (GRAPHS in edge/runtime.py).
 
 Files of a model folder: weights.safetensors, pictures.onnx, look.onnx, remember.onnx, heatmap.onnx,
-glance.onnx, write.onnx, model.json (sizes, version, training record, sha256 of every other file).
+glance.onnx, shelf_pictures.onnx, shelf.onnx, actor.onnx, write.onnx, model.json (sizes, version, training record,
+sha256 of every other file).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from openaisle.model.graphs import EVENT_NAMES, VOTE_NAMES, Foundation, flat, graphs_of
 from openaisle.model.memory import memory_names, new_memory, votes_from_tokens
 from openaisle.predictor import GLANCE_NAMES, MODEL_VERSION, SHELF_NAMES
+from openaisle.tokens.actor import ACTOR_CELLS, ACTOR_FEATURES, ACTOR_PX, ACTOR_SLOTS
 from openaisle.tokens.body import BODY_FEATURES, BODY_PX
 from openaisle.tokens.catalogue import PICTURE_PX, PICTURE_SIDES
 from openaisle.tokens.glance import WINDOW_FEATURES, WINDOW_PX
@@ -32,14 +34,15 @@ from openaisle.tokens.journey import (
 from openaisle.tokens.padding import TICK_INPUTS
 from openaisle.tokens.rays import RAY_FEATURES
 from openaisle.tokens.shelf import SHELF_FEATURES, SHELF_PX
-from openaisle.training.weights import save_weights
+from openaisle.training.weights import rounded, save_weights
 
 
 def export(network: Foundation, folder: Path, record: dict[str, str | float]) -> None:
-    """Write a model folder; `record` says how the weights came about (recipe, steps, figures)."""
+    """Write a model folder; `record` says how the weights came about (recipe, steps, figures). Weights get rounded."""
     folder.mkdir(parents=True, exist_ok=True)
     for module in network.modules().values():
         module.eval()
+    rounded(network)  # before both, so that they agree
     save_weights(network, folder / "weights.safetensors")
     with torch.no_grad():
         _export_pictures(network, folder)
@@ -48,6 +51,7 @@ def export(network: Foundation, folder: Path, record: dict[str, str | float]) ->
         _export_heatmap(network, folder)
         _export_glance(network, folder)
         _export_shelf(network, folder)
+        _export_actor(network, folder)
         _export_write(network, folder)
     files = sorted(path for path in folder.iterdir() if path.suffix in (".onnx", ".safetensors"))
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
@@ -149,6 +153,15 @@ def _export_shelf(network: Foundation, folder: Path) -> None:
     told = ("before", "after", "area", "features", "vectors", "product")
     axes = {name: {0: "w"} for name in told[:4]} | {"vectors": {0: "k"}, "named": {1: "k"}}
     _save(graphs_of(network)["shelf"], inputs, folder / "shelf.onnx", (told, SHELF_NAMES), axes)
+
+
+def _export_actor(network: Foundation, folder: Path) -> None:
+    frames = torch.zeros(3, ACTOR_PX, ACTOR_PX, 3 * (1 + len(ACTOR_SLOTS)), dtype=torch.uint8)
+    area = torch.zeros(3, ACTOR_CELLS, ACTOR_CELLS, dtype=torch.uint8)
+    names = ("frames", "area", "features")
+    axes = {name: {0: "w"} for name in (*names, "heat")}
+    inputs = [frames, area, torch.randn(3, ACTOR_FEATURES)]
+    _save(graphs_of(network)["actor"], inputs, folder / "actor.onnx", (names, ["heat"]), axes)
 
 
 def _export_write(network: Foundation, folder: Path) -> None:

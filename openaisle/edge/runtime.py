@@ -15,7 +15,7 @@ from openaisle.predictor import MODEL_VERSION, Arrays, GraphPredictor, Predictor
 
 Call = Callable[[Arrays], list[NDArray[np.generic]]]
 WEIGHTS = Path(__file__).parent / "weights"
-GRAPHS = ("pictures", "look", "remember", "heatmap", "glance", "shelf_pictures", "shelf", "write")
+GRAPHS = ("pictures", "look", "remember", "heatmap", "glance", "shelf_pictures", "shelf", "actor", "write")
 FIX = "name a shipped model (small, rule, modular, openvino) or a folder written by `aisle export`"
 
 

@@ -1,4 +1,4 @@
-"""The whole network as the eight calls that the pipeline makes, from pictures of the catalogue to events.
+"""The whole network as the nine calls that the pipeline makes, from pictures of the catalogue to events.
 
 Each is a module of plain tensors in and out, so that PyTorch and its ONNX export are the same call.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from openaisle.model.actor import ActorNetwork, ActorOutputs
 from openaisle.model.config import NetworkConfig
 from openaisle.model.glance import GlanceNetwork
 from openaisle.model.heatmap import HeatmapNetwork, HeatmapOutputs
@@ -37,6 +38,7 @@ class Foundation:
     heatmap: HeatmapNetwork
     glance: GlanceNetwork
     shelf: ShelfNetwork
+    actor: ActorNetwork
     receipt: ReceiptNetwork
 
     def modules(self) -> dict[str, nn.Module]:
@@ -47,6 +49,7 @@ class Foundation:
             "heatmap": self.heatmap,
             "glance": self.glance,
             "shelf": self.shelf,
+            "actor": self.actor,
             "receipt": self.receipt,
         }
 
@@ -56,7 +59,7 @@ def new_foundation(config: NetworkConfig) -> Foundation:
     vision = VisionNetwork(config)
     return Foundation(
         config, vision, ShopperMemory(vision), HeatmapNetwork(), GlanceNetwork(config), ShelfNetwork(config),
-        ReceiptNetwork(config),
+        ActorNetwork(), ReceiptNetwork(config),
     )  # fmt: skip
 
 
@@ -181,6 +184,19 @@ class ShelfGraph(nn.Module):
         return named, lane.changed[0], lane.net[0].log_softmax(-1)
 
 
+class ActorGraph(nn.Module):
+    """Windows before a scale's lanes over time → where head and hand of whoever moved something are."""
+
+    def __init__(self, network: Foundation) -> None:
+        super().__init__()
+        self.actor = network.actor
+
+    def forward(self, frames: Tensor, area: Tensor, features: Tensor) -> Tensor:
+        """[W, 96, 96, 24], [W, 48, 48] and [W, ACTOR_FEATURES] → log-chances [W, 2, 2306]."""
+        out: ActorOutputs = self.actor(frames, area, features)
+        return out.heat.log_softmax(-1)
+
+
 class WriteGraph(nn.Module):
     """A tick's features → at most MAX_EVENTS events, greedily; kind 0 ends the sequence."""
 
@@ -219,7 +235,7 @@ def confidence(logits: EventLogits, choice: Choice) -> Tensor:
 
 
 def graphs_of(network: Foundation) -> dict[str, nn.Module]:
-    """The eight calls by name, in evaluation mode."""
+    """The nine calls by name, in evaluation mode."""
     made = {
         "pictures": PicturesGraph(network),
         "look": LookGraph(network),
@@ -228,6 +244,7 @@ def graphs_of(network: Foundation) -> dict[str, nn.Module]:
         "glance": GlanceGraph(network),
         "shelf_pictures": ShelfPicturesGraph(network),
         "shelf": ShelfGraph(network),
+        "actor": ActorGraph(network),
         "write": WriteGraph(network),
     }
     return {name: module.eval() for name, module in made.items()}

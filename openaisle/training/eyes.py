@@ -19,6 +19,7 @@ INPUTS = {
     "glance": ("now", "before", "features"),
     "shelf_pictures": ("pictures",),
     "shelf": ("before", "after", "area", "features", "vectors", "product"),
+    "actor": ("frames", "area", "features"),
     "write": TICK_INPUTS,
 }
 

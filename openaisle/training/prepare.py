@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from openaisle.training.actors import make_actors
 from openaisle.training.bodies import make_bodies
 from openaisle.training.closed_loop import tracked_record
 from openaisle.training.eyes import TorchPredictor
@@ -41,6 +42,8 @@ def _run(job: Job) -> str:
         make_glances(spec, path)
     elif kind == "bodies":
         make_bodies(spec, path)
+    elif kind == "actors":
+        make_actors(spec, path)
     elif kind == "shelves":
         make_shelves(spec, path)
     elif kind == "journeys":
@@ -54,7 +57,7 @@ def _run(job: Job) -> str:
 def prepare(kind: str, wanted: Iterable[ShardSpec], folder: Path, workers: int, eyes: Path | None = None) -> list[Path]:
     """Make all missing files of a kind; returns those that exist, in order.
 
-    Kinds: "frames", "bodies", "glances", "shelves", "journeys", and "tracked", which are made with the weights `eyes`.
+    Kinds: "frames", "bodies", "glances", "shelves", "actors", "journeys"; "tracked" needs the weights `eyes`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(kind, spec, folder / f"{kind}-{spec.seed:06d}.npz", eyes) for spec in wanted]

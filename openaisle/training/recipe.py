@@ -8,6 +8,7 @@ from pathlib import Path
 
 from openaisle.errors import ModelError, Problem
 from openaisle.model.config import NetworkConfig
+from openaisle.training.actor import ActorStage
 from openaisle.training.glance import GlanceStage
 from openaisle.training.heatmap import HeatmapStage
 from openaisle.training.receipts import ReceiptStage
@@ -25,6 +26,7 @@ class DataPlan:
     bodies: int  # rendered windows around bodies
     glances: int  # rendered windows around hands
     shelves: int  # rendered lanes before and after changes
+    actors: int  # rendered events with company
     journeys: int  # true geometry without rendering
     tracked: int  # rendered and followed by the trained vision half
     corner_share: float = 0.4  # of the stores; the rest are kiosks
@@ -44,6 +46,7 @@ class Recipe:
     heatmap: HeatmapStage
     glance: GlanceStage
     shelf: ShelfStage
+    actor: ActorStage
     receipts: ReceiptStage
     tuning: ReceiptStage  # the receipt decoder on the tracks its own eyes make
     # Training draws ticks near events far more often than they come; log odds that undo it, chosen on validation's

@@ -1,7 +1,7 @@
 """A recipe from nothing to weights, stage by stage; every stage resumes where it was cut.
 
-prepare frames, windows, shelves and journeys → vision → hand heat maps → glance → shelf look → receipts on true
-geometry → follow rendered visits with the trained eyes → tune the receipts on those tracks → weights.safetensors.
+prepare frames, windows, shelves, events and journeys → vision → hand heat maps → glance → shelf look → actor look →
+receipts on true geometry → follow rendered visits with the trained eyes → tune the receipts on those tracks → weights.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 
 from openaisle.errors import ModelError, Problem
 from openaisle.model.graphs import Foundation, new_foundation
+from openaisle.training.actor import train_actor
 from openaisle.training.frames import ShardSpec
 from openaisle.training.glance import train_glance
 from openaisle.training.heatmap import train_heatmap
@@ -43,11 +44,15 @@ def train(recipe: Recipe, folder: Path) -> Foundation:
     held_shelves = prepare("shelves", held_out_specs(data, 14, 450), folder / "shelves", recipe.threads)
     journeys = prepare("journeys", journey_specs(data), folder / "journeys", recipe.threads)
     held_journeys = prepare("journeys", held_out_specs(data, data.held_out, 0), folder / "journeys", recipe.threads)
+    actors = prepare("actors", actor_specs(data), folder / "actors", recipe.threads)
+    held_actors = prepare("actors", held_out_specs(data, 40, 500), folder / "actors", recipe.threads)
     runs = folder / "runs"
     train_vision(network.vision, recipe.vision, frames, held_frames, runs)
     train_heatmap(network.heatmap, recipe.heatmap, bodies, held_bodies, runs)
     train_glance(network.glance, recipe.glance, glances, held_glances, runs)
     train_shelf(network.shelf, recipe.shelf, shelves, held_shelves, runs)
+    network.actor.start_from(network.heatmap)
+    train_actor(network.actor, recipe.actor, actors, held_actors, runs)
     train_receipts(network.receipt, recipe.receipts, journeys, held_journeys, runs, encoder=network.glance.pictures)
     eyes = folder / "eyes.safetensors"
     if not eyes.exists():
@@ -98,6 +103,11 @@ def body_specs(data: DataPlan) -> list[ShardSpec]:
 def shelf_specs(data: DataPlan) -> list[ShardSpec]:
     """Lanes before and after changes; other stores again."""
     return specs(data.first_seed + 129_000, data.shelves, data.scenarios, data.corner_share)
+
+
+def actor_specs(data: DataPlan) -> list[ShardSpec]:
+    """Events with company; other stores again."""
+    return specs(data.first_seed + 399_000, data.actors, data.scenarios, data.corner_share)
 
 
 def journey_specs(data: DataPlan) -> list[ShardSpec]:

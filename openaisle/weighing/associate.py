@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from openaisle.tokens.journey import FRAME_HZ, LaneTable
 from openaisle.tokens.scales import RATE_HZ
-from openaisle.weighing.witness import SAID, SHOWN, Told, who
+from openaisle.weighing.witness import SAID, SEEN, SHOWN, Looking, Told, unseen, who
 
 SAMPLES = RATE_HZ // FRAME_HZ  # of a scale per slot
 BEFORE_S, AFTER_S = 0.6, 0.4  # around a step: from the grasp to the hand's way back
@@ -34,12 +34,15 @@ class Hands:
     hands_m: Float  # [T, N, 2, 3], NaN = not in the shop
     sd_m: Float  # [T, N, 2]
     told: tuple[Told, ...] = ()  # what the decoder wrote meanwhile
+    looks: Looking = unseen
 
     def belief(self, table: LaneTable, move: tuple[str, int, int], sample: int, said: Sequence[Told]) -> Float:
         """Log-odds [N, 2], but for a constant, that each hand made a move (kind, lane, scale): closeness and words."""
         kind, lane, scale = move
         shown, chance = self.closeness(table, lane, sample), who(said, kind, scale, sample, self.visits)
-        return shown if chance is None else SHOWN * shown + SAID * chance[:, None]
+        seen = self.looks(scale, sample) if len(set(self.visits)) > 1 else None
+        found = shown if chance is None else SHOWN * shown + SAID * chance[:, None]
+        return found if seen is None else found + SEEN * seen.people[:, None]
 
     def closeness(self, table: LaneTable, lane: int, sample: int) -> Float:
         """Log density [N, 2] that each hand was in a lane around a sample, over the slots of the event."""

@@ -45,6 +45,24 @@ class Interaction:
     noise: Float32  # [K] a sample's deviation
     rests: tuple[Rest, ...]
     instants: tuple[tuple[int, ...], ...]  # by step between neighbouring rests, by scale: sample of its steepest change
+    samples: Float32 = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))  # [K, T] grams all along
+    begin: int = 0  # number of the first sample
+
+    def passed(self, row: int, span: tuple[int, int], units: int) -> list[int]:
+        """When each of several equal units left or came, between two rests: samples, one for each unit.
+
+        A unit has gone once the scale stays on the far side of the middle of its step.
+        """
+        one, other = self.rests[span[0]], self.rests[span[1]]
+        first, last = one.end - self.begin, other.begin - self.begin + 1
+        part = self.samples[row, max(0, first) : max(0, last)] if len(self.samples) else np.zeros(0, np.float32)
+        if not len(part):
+            return []
+        share = (part - one.grams[row]) / (other.grams[row] - one.grams[row])
+        steps = (np.arange(units) + 0.5) / units
+        before = share[None] < steps[:, None]  # [units, T]
+        gone = np.where(before.any(1), part.size - np.argmax(before[:, ::-1], axis=1), 0)
+        return [self.begin + max(0, first) + int(at) for at in gone.tolist()]
 
 
 @dataclass(frozen=True)
@@ -148,7 +166,7 @@ def over(now: Watch, scales: tuple[int, ...], busy: bool) -> Interaction | None:
         else:
             rests.append(last)
     steps = tuple(steepest(part, a.end - begin, b.begin - begin, begin) for a, b in itertools.pairwise(rests))
-    return Interaction(scales, noise, tuple(rests), steps)
+    return Interaction(scales, noise, tuple(rests), steps, part, begin)
 
 
 def resting(part: Float32, noise: Float32, begin: int) -> list[Rest]:

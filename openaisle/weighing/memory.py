@@ -20,9 +20,10 @@ KEPT_SLOTS = 45 * FRAME_HZ
 
 @dataclass(frozen=True)
 class Slot:
-    """Everybody's hands at one instant, by shopper number: [2, 3] metres, [2] deviations."""
+    """Everybody at one instant, by shopper number: hands [2, 3] in metres, their deviations [2]; heads [3]."""
 
     hands: Mapping[int, tuple[NDArray[np.float32], NDArray[np.float32]]]
+    heads: Mapping[int, NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,5 +43,15 @@ class Weighing:
             for i, number in enumerate(numbers):
                 if number in slot.hands:
                     at[t, i], sd[t, i] = slot.hands[number]
-        first = self.watch.end * FRAME_HZ // RATE_HZ - len(self.slots)
-        return Hands(first, visits, numbers, at, sd, told)
+        return Hands(self.first, visits, numbers, at, sd, told)
+
+    @property
+    def first(self) -> int:
+        """Number of the first slot that is remembered."""
+        return self.watch.end * FRAME_HZ // RATE_HZ - len(self.slots)
+
+    def heads(self, numbers: tuple[int, ...]) -> NDArray[np.float64]:
+        """Heads [T, N, 3] of shoppers, slot by slot; NaN = not in the shop."""
+        nowhere = np.full(3, np.nan)
+        rows = [[slot.heads.get(number, nowhere) for number in numbers] for slot in self.slots]
+        return np.array(rows, dtype=np.float64).reshape(len(self.slots), len(numbers), 3)

@@ -8,8 +8,9 @@ what the decoder wrote of it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from openaisle.tokens.journey import LaneTable
 from openaisle.weighing.associate import Hands, assign, chances, cost_of_anybody, visits_allowed
 from openaisle.weighing.identify import NOISES, READING_G, Explanation, Law, Move, Scene, candidates, explain
 from openaisle.weighing.interactions import Interaction
-from openaisle.weighing.witness import HIDDEN_SHARE, NEAR, Told, likeliest, teller, testimony
+from openaisle.weighing.witness import HIDDEN_SHARE, NEAR, PLACED, Told, likeliest, teller, testimony
 
 MOST_RESTS = 9
 PUSHED_COST, PUSHED_G = 1.5, 60.0  # of a rest that only came and went, by scale; its usual size
@@ -26,6 +27,9 @@ LEANING_G = 8.0  # by which a hand that leans on goes on changing it
 NO_HAND = -40.0  # log-odds
 LEAST_SURE = 0.5  # of an event that nobody told of: a less likely one is not charged
 SHARED_SURE = 0.6  # that two hands in one lane took one unit each, and not one of them two
+APART = 5  # samples between units that may be different people's
+ALONE_SHOWN, ALONE_SEEN = 0.25, 0.4  # exponents of hands and pictures where nothing was said of each unit
+SURELY = 0.7  # chance of each unit's person
 IN_LANE = -1.3  # log density of a hand (associate.py) that was in the lane all the time
 BESIDE = -4.0  # and of one that was near by
 LOST_G, LOST_NOISES = 15.0, 6.0  # less than this is no product that went unseen
@@ -150,10 +154,13 @@ def between(found: Interaction, span: tuple[int, int], scene: Scene, hands: Hand
             what = move.kind, scale, move.product, move.units
             spoken, of = testimony(hands.told, what), teller(hands.told, what)
             who = cost_of_anybody(seen[move.lane], visits_allowed(hands.visits, move.owners))
-            cost = move.cost + who * (HIDDEN_SHARE if spoken else 1.0) - spoken
+            look = hands.looks(scale, instant[scale]) if len(scene.lanes[scale]) > 1 else None
+            where = PLACED * look.against(move.lane) if look is not None else 0.0
+            cost = move.cost + who * (HIDDEN_SHARE if spoken else 1.0) - spoken + where
             options.setdefault(scale, []).append(replace(move, cost=cost, spoken=spoken, of=of))
     told = explain(law, options)
-    events = tuple(attributed(told, (change, instant), hands, table))
+    passed = {scale: partial(found.passed, i, span) for i, scale in enumerate(found.scales)}
+    events = tuple(attributed(told, (change, instant, passed), hands, table))
     lost = None if events else missing(found, (change, instant), (scene, hands), table)
     return Part(first, last, told, events, lost)
 
@@ -176,12 +183,21 @@ def missing(
     return best if best.person >= 0 else None
 
 
-def attributed(told: Explanation, what: tuple[Float, Mapping[int, int]], hands: Hands, table: LaneTable) -> list[Event]:
+Passed = Callable[[int], list[int]]  # of so many units: when each left
+
+
+def attributed(
+    told: Explanation, what: tuple[Float, Mapping[int, int], Mapping[int, Passed]], hands: Hands, table: LaneTable
+) -> list[Event]:
     """An explanation's moves with the people who did them."""
-    change, instant = what
+    change, instant, passed = what
     if not hands.visits:
         return []
-    shares = [share for move in told.moves for share in shared(move, instant[move.scale], hands, table)]
+    shares: list[Share] = []
+    for move in told.moves:
+        alone = sum(other.scale == move.scale for other in told.moves) == 1
+        times = passed[move.scale](move.units) if alone and move.kind == "take" and move.units > 1 else []
+        shares += shared(move, (instant[move.scale], times), hands, table)
     beliefs = [share.belief(hands, table) for share in shares]
     allowed = [visits_allowed(hands.visits, share.move.owners) for share in shares]
     who = assign(beliefs, allowed, [share.sample for share in shares])
@@ -198,8 +214,13 @@ def attributed(told: Explanation, what: tuple[Float, Mapping[int, int]], hands: 
     return out
 
 
-def shared(move: Move, sample: int, hands: Hands, table: LaneTable) -> list[Share]:
-    """A take of several units as the several that were told of, or as one each of two hands that were in the lane."""
+def shared(move: Move, when: tuple[int, list[int]], hands: Hands, table: LaneTable) -> list[Share]:
+    """A take of several units as the several that were told of, or as those of several people.
+
+    when: the sample of its steepest change, and the samples at which each unit left. Several people: hands and pictures
+    say so of units that left one after the other, or two hands were in the lane.
+    """
+    sample, times = when
     whole = Share(move, sample, hands.told)
     if move.kind != "take" or move.units < 2:
         return [whole]
@@ -207,6 +228,9 @@ def shared(move: Move, sample: int, hands: Hands, table: LaneTable) -> list[Shar
     if len(said) > 1 and sum(t.units for t in said) == move.units:
         apart = len({likeliest(t) for t in said if t.people}) == len(said)
         return [Share(replace(move, units=t.units), t.sample, (t,), apart) for t in said]
+    several = one_by_one(move, times, hands, table)
+    if several:
+        return several
     best: dict[str, float] = {}
     close = hands.closeness(table, move.lane, sample).max(1)
     for visit, score in zip(hands.visits, close.tolist(), strict=True):
@@ -215,6 +239,28 @@ def shared(move: Move, sample: int, hands: Hands, table: LaneTable) -> list[Shar
     if move.units == len(both) == 2 and not move.of:
         return [Share(replace(move, units=1, owners=(visit,)), sample, ()) for visit in both]
     return [whole]
+
+
+def one_by_one(move: Move, times: list[int], hands: Hands, table: LaneTable) -> list[Share]:
+    """Units that left one after the other, each with whose hand was there then; none where that was one person's."""
+    if not times or max(times) - min(times) < APART or len(set(hands.visits)) < 2:
+        return []
+    units: dict[str, list[int]] = {}
+    for sample in times:
+        score = ALONE_SHOWN * hands.closeness(table, move.lane, sample).max(1)
+        look = hands.looks(move.scale, sample)
+        score = score if look is None else score + ALONE_SEEN * look.people
+        chance = np.exp(score - np.logaddexp.reduce(score))
+        by_visit: dict[str, float] = {}
+        for visit, share in zip(hands.visits, chance.tolist(), strict=True):
+            by_visit[visit] = by_visit.get(visit, 0.0) + share
+        best = max(by_visit, key=lambda visit: by_visit[visit])
+        if by_visit[best] < SURELY:
+            return []
+        units.setdefault(best, []).append(sample)
+    if len(units) < 2:
+        return []
+    return [Share(replace(move, units=len(at), owners=(visit,)), at[0], ()) for visit, at in units.items()]
 
 
 def instant_of(found: Interaction, span: tuple[int, int], row: int) -> int:

@@ -6,7 +6,7 @@ testimony lowers what a move costs, and its chances of who it was are multiplied
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,9 @@ WORTH = 1.0  # log-odds by which an event speaks for its like, beside those of i
 OTHER_UNITS, OTHER_PRODUCT = 2.5, 2.0  # what of that is lost where it was written otherwise
 SURE = (0.1, 0.97)  # its confidence is believed within these
 HIDDEN_SHARE = 0.3  # of what speaks against a hand that nobody saw in the lane: the witness has seen hands, too
-SAID, SHOWN = 0.8, 0.3  # exponents of its chances of who it was, and of the hands' closeness (fitted, dev/LOG.md)
+SAID, SHOWN = 0.5, 0.2  # exponents of its chances of who it was, and of the hands' closeness (fitted, dev/LOG.md)
+SEEN = 0.15  # and of what the look at the pictures says of people
+PLACED = 0.5  # and of lanes
 LEAST_CHANCE = 0.003
 Float = NDArray[np.float64]
 
@@ -37,6 +39,26 @@ class Told:
     units: int
     people: Mapping[str, float]
     sure: float
+
+
+@dataclass(frozen=True)
+class Look:
+    """What pictures tell of an event on a scale (actors.py)."""
+
+    people: Float  # [N] log-chance of each person to have been the one
+    lanes: Mapping[int, float]  # log-chance of each of the scale's lanes (store index)
+
+    def against(self, lane: int) -> float:
+        """Log-odds against a lane, beside the likeliest of its scale."""
+        return max(self.lanes.values()) - self.lanes[lane]
+
+
+Looking = Callable[[int, int], Look | None]  # by scale and sample
+
+
+def unseen(scale: int, sample: int) -> Look | None:
+    """Nothing is seen."""
+    return None
 
 
 def testimony(said: Sequence[Told], what: tuple[str, int, int, int]) -> float:

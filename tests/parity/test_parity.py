@@ -29,7 +29,7 @@ from openaisle.tokens.rays import RAY_FEATURES
 from openaisle.tokens.scales import scale_window
 from openaisle.tokens.shelf import SHELF_CHANGES, SHELF_FEATURES, SHELF_PX
 from openaisle.training.eyes import TorchPredictor
-from openaisle.training.weights import load_weights, save_weights
+from openaisle.training.weights import load_weights, rounded, save_weights
 from tests.model.tiny import TINY, tiny_network
 from tests.pipeline.scripted import films, shopping, with_film
 from tests.tokens.corner import corner_store, quiet_rows, standing
@@ -220,8 +220,12 @@ def test_an_export_is_described_and_its_weights_come_back(tmp_path: Path) -> Non
     for name, digest in document["sha256"].items():
         assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest
     assert set(document["sha256"]) == {f"{graph}.onnx" for graph in GRAPHS} | {"weights.safetensors"}
-    again = load_weights(tmp_path / "weights.safetensors")
-    for name, module in tiny_network().modules().items():
+    again, network = load_weights(tmp_path / "weights.safetensors"), tiny_network()
+    first = network.heatmap.first.conv.weight.detach().clone()
+    rounded(network)
+    moved = (network.heatmap.first.conv.weight - first).abs() / first.abs().clamp_min(1e-3)
+    assert 0 < float(moved.max()) < 2**-10
+    for name, module in network.modules().items():
         for key, values in module.state_dict().items():
             assert torch.equal(values, again.modules()[name].state_dict()[key]), key
 

@@ -75,6 +75,10 @@ class Scripted(GraphPredictor):
         """Every place is as likely as any other."""
         return np.full((len(now), 2, BODY_CELLS**2 + 1), -np.log(BODY_CELLS**2 + 1), dtype=np.float32)
 
+    def actor(self, frames: UInt8, area: UInt8, features: Float32) -> Float32 | None:
+        """No picture tells who it was."""
+        return None
+
     def glance(self, now: UInt8, before: UInt8, features: Float32) -> dict[str, Float32]:
         """No window shows anything."""
         return glanced(len(features))

@@ -235,6 +235,33 @@ class Thinning(Base):
     at_ns: Mapped[int] = mapped_column(Big)
 
 
+class ModelOrder(Base):
+    """An operator wants another model to go on with the run: asked, then taken by the worker, or refused."""
+
+    __tablename__ = "model_orders"
+    id: Mapped[int] = mapped_column(Big, primary_key=True, autoincrement=True)
+    base: Mapped[str] = mapped_column(Text)  # the job's model, whose place it takes
+    kind: Mapped[str] = mapped_column(String(12), default="")  # rule, modular, openvino; "" = the network itself
+    digest: Mapped[str] = mapped_column(String(64))  # of the kept copy: DATA/models/DIGEST
+    words: Mapped[str] = mapped_column(Text)  # as the operator named it
+    state: Mapped[str] = mapped_column(String(8), index=True)
+    error: Mapped[str] = mapped_column(Text, default="")  # why it was refused
+    at_ns: Mapped[int] = mapped_column(Big)
+    done_ns: Mapped[int] = mapped_column(Big, default=0)
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+
+class ModelChange(Base):
+    """From this tick of a run on, another model reads it; taken up again, it does so again."""
+
+    __tablename__ = "model_changes"
+    run: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tick: Mapped[int] = mapped_column(Big, primary_key=True)
+    order: Mapped[int] = mapped_column("order_id", Big)  # 0 = the model that the job names
+    time_ns: Mapped[int] = mapped_column(Big)  # in the store
+    at_ns: Mapped[int] = mapped_column(Big)
+
+
 class BlindSpot(Base):
     """A sensor that was blind where a visit could have taken something: its receipt asks for a person."""
 

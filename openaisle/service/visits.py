@@ -115,6 +115,11 @@ def unfinished_run(session: Session) -> Run | None:
     return session.scalars(select(Run).where(~Run.ended).order_by(Run.at_ns.desc())).first()
 
 
+def newest_run(session: Session) -> Run | None:
+    """The run that goes on, or the last one."""
+    return unfinished_run(session) or session.scalars(select(Run).order_by(Run.at_ns.desc())).first()
+
+
 def store_time(session: Session, now_ns: int) -> int:
     """What time it is in the store: the run's, which may be a replay, or that of the wall."""
     run = unfinished_run(session)

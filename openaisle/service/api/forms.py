@@ -209,6 +209,7 @@ class VisitAnswer(VisitLine):
     payment: str = Field(title="none, pending, failed, held, released, captured, refunded")
     captured_cents: int
     refunded_cents: int
+    models: list[str] = Field(title="That read the store while the visit was inside")
     receipt: ReceiptRecord
     final_cents: int | None = Field(title="Total of the final receipt; null until there is one")
     entries: list[EntryLine]
@@ -227,6 +228,27 @@ class LiveChange(BaseModel):
     receipt: ReceiptRecord
 
 
+class OrderLine(BaseModel):
+    """A model that an operator asked for (`aisle model swap`)."""
+
+    id: int
+    model: str
+    digest: str
+    state: str = Field(title="asked, trying, taken, refused")
+    error: str
+    asked_ns: int
+    done_ns: int
+
+
+class ModelAnswer(BaseModel):
+    """Which model reads the store; empty where no run has been."""
+
+    run: str
+    model: str
+    since_ns: int = Field(title="On the wall's clock")
+    orders: list[OrderLine] = Field(title="Newest first, 20 at most")
+
+
 class DayAnswer(BaseModel):
     """Figures of one day."""
 
@@ -240,3 +262,4 @@ class DayAnswer(BaseModel):
     refunded_cents: int
     review_rate: float | None = Field(title="Share of visits that left which waited for a person")
     currency: str
+    models: list[str] = Field(title="That read the store on this day, in order")

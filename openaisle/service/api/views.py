@@ -7,7 +7,7 @@ from dataclasses import asdict
 from sqlalchemy.orm import Session
 
 from openaisle.receipts.document import update_of
-from openaisle.service import amends, book, cashier, till
+from openaisle.service import amends, book, cashier, models, till
 from openaisle.service.api.forms import DisputeLine, EntryLine, LiveChange, PaymentLine, VisitAnswer, VisitLine
 from openaisle.service.book import Entry
 from openaisle.service.desk import Desk
@@ -33,6 +33,7 @@ def visit_answer(session: Session, desk: Desk, visit: Visit) -> VisitAnswer:
         payment=account.state,
         captured_cents=account.captured_cents,
         refunded_cents=account.refunded_cents,
+        models=list(models.of_visit(session, visit)),
         receipt=till.record_of(session, desk, visit),
         final_cents=final.receipt.total_cents if final else None,
         entries=[entry_line(entry) for entry in book.entries_of(session, visit.id)],

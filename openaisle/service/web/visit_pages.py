@@ -14,7 +14,7 @@ from openaisle.blind import TOO_SLOW
 from openaisle.errors import RequestError
 from openaisle.receipts.ledger import BasketLine, fold
 from openaisle.receipts.pricing import Reason, Receipt, Why, local_day, price
-from openaisle.service import amends, board, book, cashier, evidence, labels, prices, reviews, till
+from openaisle.service import amends, board, book, cashier, evidence, labels, models, prices, reviews, till
 from openaisle.service.album import Album
 from openaisle.service.api.access import AsReviewer, AsViewer, ByReviewer, Context, Here, whole
 from openaisle.service.api.receipts import visit_of
@@ -39,7 +39,7 @@ def queue(request: Request, here: Here, caller: AsReviewer) -> Response:
     words = words_of(request)
     with here.desk.database.read() as session:
         rows = [(visit, board.card(session, here.desk, visit)) for visit in reviews.queue(session)]
-        disputes = amends.open_disputes(session)
+        disputes = [(one, session.get_one(Visit, one.visit)) for one in amends.open_disputes(session)]
     waiting = [(visit, card, why(words, card.receipt, visit)) for visit, card in rows]
     return page(request, "review.html", caller, queue=waiting, disputes=disputes, now_ns=here.desk.clock())
 
@@ -137,6 +137,7 @@ def _visit_page(
             "final": till.final(session, visit_id),
             "account": cashier.account_of(session, visit_id),
             "disputes": amends.disputes_of(session, visit_id),
+            "models": models.of_visit(session, visit),
             "answers": labels.labels_of(session, visit_id),
             "seen": reviews.last_seq(session, visit_id),
             "following": reviews.after(session, visit_id),

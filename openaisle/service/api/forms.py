@@ -224,7 +224,7 @@ class LiveChange(BaseModel):
     kind: str
     state: str
     at_ns: int
-    update: Update | None = None
+    updates: list[Update] = Field(title="What it changed of the lines, as in the receipt's own updates")
     receipt: ReceiptRecord
 
 

@@ -6,7 +6,6 @@ from dataclasses import asdict
 
 from sqlalchemy.orm import Session
 
-from openaisle.receipts.document import update_of
 from openaisle.service import amends, book, cashier, models, till
 from openaisle.service.api.forms import DisputeLine, EntryLine, LiveChange, PaymentLine, VisitAnswer, VisitLine
 from openaisle.service.book import Entry
@@ -65,13 +64,12 @@ def payment_line(step: MoneyStep) -> PaymentLine:
 
 def live_change(session: Session, desk: Desk, visit: Visit, change: Change) -> LiveChange:
     """A change with the receipt as it was then; the same, whenever it is asked for."""
-    event = book.event_at(session, change.line_seq) if change.line_seq else None
-    touches = event is not None and visit.id in event.visits()
+    told = till.updates_by_entry(session, visit.id, change.line_seq) if change.line_seq else {}
     return LiveChange(
         id=change.id,
         kind=change.kind,
         state=change.state,
         at_ns=change.at_ns,
-        update=update_of(event, visit.id, event.time_ns) if event is not None and touches else None,
+        updates=list(told.get(change.line_seq, ())),
         receipt=till.record_of(session, desk, visit, change),
     )

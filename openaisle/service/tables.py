@@ -45,7 +45,16 @@ class Visit(Base):
     how_left: Mapped[str] = mapped_column(String(8), default="")
     prices: Mapped[str] = mapped_column(String(64))  # the price list of its entry; it keeps that
     accepted_by: Mapped[str] = mapped_column(String(80), default="")  # who let a held receipt pass
+    number: Mapped[int] = mapped_column(Integer, default=0)  # of its business day, for people; 0 = older than numbers
     at_ns: Mapped[int] = mapped_column(Big)
+
+
+class DayCount(Base):
+    """How many visits have been opened on a business day: the last number given."""
+
+    __tablename__ = "day_counts"
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)  # ISO, in the store's time zone
+    visits: Mapped[int] = mapped_column(Integer)
 
 
 class PriceList(Base):

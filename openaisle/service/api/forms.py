@@ -184,6 +184,7 @@ class VisitLine(BaseModel):
     """A visit in the list."""
 
     visit: str
+    number: int = Field(title="Of its business day: the visit's name on pages; 0 for visits older than numbers")
     state: str
     origin: str
     staff: bool

@@ -16,9 +16,9 @@ from openaisle.service.tables import Change, MoneyStep, Visit
 def visit_line(visit: Visit) -> VisitLine:
     """A visit in short."""
     return VisitLine(
-        visit=visit.id, state=visit.state, origin=visit.origin, staff=visit.staff, people=visit.people,
-        gate=visit.gate, entered_ns=visit.entered_ns, left_ns=visit.left_ns, how_left=visit.how_left,
-        at_ns=visit.at_ns,
+        visit=visit.id, number=visit.number, state=visit.state, origin=visit.origin, staff=visit.staff,
+        people=visit.people, gate=visit.gate, entered_ns=visit.entered_ns, left_ns=visit.left_ns,
+        how_left=visit.how_left, at_ns=visit.at_ns,
     )  # fmt: skip
 
 

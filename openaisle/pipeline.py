@@ -18,8 +18,9 @@ from openaisle.actors import filmed, views_of
 from openaisle.blind import note_blindness
 from openaisle.booking import book, charge, charged, updates_since
 from openaisle.correcting import found_late, surroundings
+from openaisle.errors import ModelError, Problem
 from openaisle.hands import glance
-from openaisle.identity import confirm, known_looks
+from openaisle.identity import Identities, confirm, known_looks
 from openaisle.messages import NANOSECONDS, GateEvent, VideoFrame
 from openaisle.mute import without_mute
 from openaisle.predictor import Arrays, Predictor, VisualTokens, floats, visual_tokens
@@ -68,6 +69,39 @@ def set_up(store: Store, predictor: Predictor, *, video: bool = True, scales: bo
     rows = np.full((len(store.spec.scales) if scales else 0, HISTORY), np.nan, dtype=np.float32)
     nobody = predictor.place(np.zeros((0, 2), dtype=np.float32), 0.4)
     return setup, State(tuple(GateState() for _ in rays), nobody, grams=rows)
+
+
+def refitted(setup: Setup, predictor: Predictor) -> Setup:
+    """The same store in another model's vectors."""
+    pictures = picture_stack(setup.store)
+    return replace(
+        setup, embeddings=predictor.embed_catalogue(pictures), shelf_vectors=predictor.embed_shelves(pictures),
+        settles=predictor.settles,
+    )  # fmt: skip
+
+
+def handed_over(state: State, setup: Setup, fitted: Setup, predictor: Predictor) -> State:
+    """The state for another model to go on from, `fitted` being its setup; raises ModelError where widths differ.
+
+    Who is inside, where they and their hands are, baskets and scales stay. What is a vector of the old network (looks,
+    products shown) means nothing to the new one: it begins anew, lest two shoppers seem to have changed places.
+    """
+    nobody = predictor.place(np.zeros((0, 2), dtype=np.float32), 0.4)
+    pairs = {name: (rows.shape[1:], nobody[name].shape[1:]) for name, rows in state.memory.items()}
+    pairs["catalogue"] = setup.embeddings.shape[1:], fitted.embeddings.shape[1:]
+    pairs["shelves"] = setup.shelf_vectors.shape[1:], fitted.shelf_vectors.shape[1:]
+    problems = [
+        Problem(predictor.name, name, f"vectors of {list(new)} where the run has {list(old)}", "end the run first")
+        for name, (old, new) in pairs.items() if old != new
+    ]  # fmt: skip
+    if problems:
+        raise ModelError(problems)
+    window = tuple(_without_looks(rows) for rows in state.window)
+    return replace(state, memory=_without_looks(state.memory), window=window, identities=Identities())
+
+
+def _without_looks(rows: Arrays) -> Arrays:
+    return {**rows, **{name: np.zeros_like(rows[name]) for name in ("appearance", "product")}}
 
 
 def step(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[State, tuple[ReceiptUpdate, ...]]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from openaisle import __version__
-from openaisle.cli import bench, calibrate, demo, hardware, learn, recording, serve, shop, store
+from openaisle.cli import bench, calibrate, demo, hardware, learn, model, recording, serve, shop, store
 from openaisle.cli.talk import say
 from openaisle.errors import OpenAisleError
 
@@ -26,6 +26,7 @@ app.add_typer(store.app, name="store")
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(recording.app, name="recording")
 app.add_typer(shop.imports, name="import")
+app.add_typer(model.app, name="model")
 for verb, example in (*shop.VERBS, *demo.VERBS, *serve.VERBS, *hardware.VERBS, *learn.VERBS, *bench.VERBS):
     app.command(epilog=example)(verb)
 

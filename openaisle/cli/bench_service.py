@@ -21,7 +21,9 @@ from openaisle.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from openaisle.bench.live_report import Load
+    from openaisle.stress.storm_sensors import Kept
 
+LISTENS = ("aiomqtt", "amqtt")  # of the live extra
 FAILED = 1  # exit code: it ran, and a claim does not hold
 
 
@@ -34,11 +36,14 @@ def storm(visits: int, kills: int, system: tuple[int, str, str], folder: Path, j
     from openaisle.stress.storm import StormPlan
     from openaisle.stress.storm import storm as play
 
+    listens = all(find_spec(package) is not None for package in LISTENS)
+    if not listens:
+        say("without the live extra (pip install 'openaisle[live]') no sensors speak, and the intake is not killed")
     seed, store, model = system
     where = folder / time.strftime("storm-%Y%m%d-%H%M%S")
     where.mkdir(parents=True)
     with progress(f"{visits} visits, {kills} kills") as report:
-        plan = StormPlan(visits, kills, seed)
+        plan = StormPlan(visits, kills, seed, intake=listens)
         found = play(replace(plan, store=store or plan.store, model=model or plan.model), where, report)
     rows: list[tuple[str, object]] = [
         *found.killed.items(), ("receipts equal", found.difference.equal), ("receipts marked", found.difference.marked),
@@ -47,6 +52,7 @@ def storm(visits: int, kills: int, system: tuple[int, str, str], folder: Path, j
         ("lines that should not be", found.difference.foreign), ("lines doubled", found.difference.doubled),
         ("entries acknowledged", found.entries), ("entries lost", found.entries_lost),
         ("answers that should not be", found.refused), ("captures wrong", found.captures_wrong),
+        *_sensors(found.messages), ("processes left running", found.left_running),
         ("webhooks", found.letters), ("webhooks lost", found.letters_lost),
         ("webhooks that came again", found.letters_repeated), ("seconds", found.seconds),
     ]  # fmt: skip
@@ -62,7 +68,7 @@ def live(words: str, minutes: float, find: bool, system: tuple[int, str, str], o
 
     `system` is seed, store and model, `outs` the page and the JSON file.
     """
-    _needed((*NEEDS, "aiomqtt", "amqtt"), "service,live")
+    _needed((*NEEDS, *LISTENS), "service,live")
     from openaisle.bench.live_report import LivePlan, LiveReport
     from openaisle.stress.live import measure, most
     from openaisle.view.live_page import write_live_page
@@ -92,6 +98,16 @@ def live(words: str, minutes: float, find: bool, system: tuple[int, str, str], o
         say("this machine does not keep up with a single camera of this load")
     if not told.sustained:
         raise typer.Exit(FAILED)
+
+
+def _sensors(kept: Kept | None) -> list[tuple[str, object]]:
+    """What became of scales' and gates' messages."""
+    if kept is None:
+        return []
+    return [
+        ("sensor messages acknowledged", kept.acknowledged), ("of them late", kept.late),
+        ("sensor messages lost", kept.lost), ("sensor messages doubled", kept.doubled),
+    ]  # fmt: skip
 
 
 def _load(words: str) -> Load:

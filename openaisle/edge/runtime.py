@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -76,6 +77,20 @@ def read_model(folder: Path) -> dict[str, object]:
             [Problem(str(folder), ", ".join(missing) or "version", "is not a complete model of this version", FIX)]
         )
     return document
+
+
+def verify_files(folder: Path) -> None:
+    """Raises ModelError where a graph is not the file whose sha256 `aisle export` wrote into model.json."""
+    told = read_model(folder).get("sha256")
+    hashes = told if isinstance(told, dict) else {}
+    other = [
+        f"{name}.onnx"
+        for name in GRAPHS
+        if hashes.get(f"{name}.onnx") != hashlib.sha256((folder / f"{name}.onnx").read_bytes()).hexdigest()
+    ]
+    if other:
+        what, fix = "is not the file that model.json tells of", "copy or export the folder again"
+        raise ModelError([Problem(str(folder / name), "sha256", what, fix) for name in other])
 
 
 def load_predictor(name_or_path: str, threads: int = 1) -> Predictor:

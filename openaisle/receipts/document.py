@@ -151,6 +151,8 @@ def updates_of(event: LedgerEvent, visit: str, time_ns: int, replaced: LedgerEve
     before = replaced.delta(visit)
     if replaced.gtin == event.gtin:
         return (update.model_copy(update={"quantity": update.quantity - before}),)
+    if not before:  # it was another visit's
+        return (update,)
     undone = update.model_copy(update={"gtin": replaced.gtin, "quantity": -before})
     return (undone, update) if update.quantity else (undone,)
 

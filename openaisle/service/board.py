@@ -36,6 +36,7 @@ class Card:
     staff: bool
     payment: str
     receipt: Receipt
+    number: int = 0  # on its day, for people
     mark: Tint | None = None
     lanes: tuple[str, ...] = ()  # where their hands are
 
@@ -75,7 +76,9 @@ class Board:
             run = visits.live_run(session, desk.clock())
             people = people_of(run)
             marks = tints(
-                visit.id for visit in sorted(found, key=lambda v: v.at_ns) if visit.state == VisitState.INSIDE
+                (visit.id, visit.number)
+                for visit in sorted(found, key=lambda v: v.at_ns)
+                if visit.state == VisitState.INSIDE
             )
             at = {person.visit: person.lanes for person in people}
             cards = tuple(card(session, desk, visit, marks.get(visit.id), at.get(visit.id, ())) for visit in found)
@@ -105,4 +108,4 @@ def card(session: Session, desk: Desk, visit: Visit, mark: Tint | None = None, l
     final = till.final(session, visit.id)
     receipt = final.receipt if final else till.current(session, desk, visit)
     payment = cashier.account_of(session, visit.id).state
-    return Card(visit.id, visit.state, visit.people, visit.staff, payment, receipt, mark, lanes)
+    return Card(visit.id, visit.state, visit.people, visit.staff, payment, receipt, visit.number, mark, lanes)

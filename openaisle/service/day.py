@@ -14,7 +14,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from openaisle.messages import NANOSECONDS
+from openaisle.service import models
 from openaisle.service.desk import Desk
+from openaisle.service.models import Spell
 from openaisle.service.states import ChangeKind, StepKind, StepState, VisitState
 from openaisle.service.tables import Change, FinalReceipt, LedgerRow, MoneyStep, Visit
 
@@ -106,6 +108,7 @@ class DayStory:
     lines: Waits  # from a take to its line in the ledger; live only
     finals: Waits  # from leaving to the final receipt, without those that waited for a person
     reviews: Waits  # from leaving to a person's answer
+    models: tuple[Spell, ...] = ()  # that read the store, each from when on
 
 
 def day_story(session: Session, desk: Desk, day: date) -> DayStory:
@@ -125,7 +128,8 @@ def day_story(session: Session, desk: Desk, day: date) -> DayStory:
         takings[hour_of(at_ns)] += cents
     hours = tuple(Hour(hour, visits[hour], takings[hour]) for hour in range(24))
     finals, reviewed = _after_leaving(session, begin, end)
-    return DayStory(hours, waits(_line_delays(session, begin, end)), waits(finals), waits(reviewed))
+    ran = tuple(models.of_time(session, begin, end))
+    return DayStory(hours, waits(_line_delays(session, begin, end)), waits(finals), waits(reviewed), ran)
 
 
 def waits(seconds: Sequence[float]) -> Waits:

@@ -23,15 +23,15 @@ COLOURS = 8  # of people; the style sheet has as many
 
 @dataclass(frozen=True, slots=True)
 class Tint:
-    """A person's mark on plan and card."""
+    """A person's mark on plan and card; the number is that of the visit's name."""
 
     number: int
     colour: int  # 0 … COLOURS - 1
 
 
-def tints(visits: Iterable[str]) -> dict[str, Tint]:
-    """A mark for every visit, in their order."""
-    return {visit: Tint(n + 1, n % COLOURS) for n, visit in enumerate(visits)}
+def tints(visits: Iterable[tuple[str, int]]) -> dict[str, Tint]:
+    """A mark for every visit (id and number on its day, 0 = none), colours in their order."""
+    return {visit: Tint(number or n + 1, n % COLOURS) for n, (visit, number) in enumerate(visits)}
 
 
 class Floor:
@@ -63,12 +63,13 @@ class Floor:
             for hx, hy in (self._sheet(person.hands_m) if person.hands_m else ())
         )
         label = str(mark.number) if mark else "?"
+        size = "number long" if len(label) > 2 else "number"
         return (
             f'<g class="person {colour}" id="p-{escape(person.visit)}">'
             + (f'<polyline class="trail" points="{trail}"/>' if trail else "")
             + hands
             + f'<circle class="body" cx="{x:.2f}" cy="{y:.2f}" r="0.17"/>'
-            f'<text class="number" transform="translate({x:.2f} {y + 0.065:.3f})">{label}</text></g>'
+            f'<text class="{size}" transform="translate({x:.2f} {y + 0.065:.3f})">{label}</text></g>'
         )
 
     def _plan(self, corners: Float) -> str:

@@ -18,13 +18,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from openaisle.messages import NANOSECONDS
-from openaisle.service import beats, visits
+from openaisle.service import beats, models, visits
 from openaisle.service.album import Album
 from openaisle.service.beats import OLD_S, STATUS
 from openaisle.service.desk import Desk
+from openaisle.service.models import OrderState
 from openaisle.service.pressure import slots_of
 from openaisle.service.states import StepState
-from openaisle.service.tables import Letter, MoneyStep, Run
+from openaisle.service.tables import Letter, MoneyStep
 from openaisle.tokens.journey import FRAME_HZ
 
 SENSORS = "sensors.json"
@@ -107,6 +108,7 @@ class PipelineHealth:
     beat_s: float  # since its last tick
     lag_s: float | None  # of what it has seen behind the clock; None for a stream of another day
     how: How
+    refused: str = ""  # why the model that an operator asked for last is not the one
     slots: int = FRAME_HZ  # pictures of each camera that it looks at in a second: fewer where it cannot keep up
 
 
@@ -172,7 +174,7 @@ def _processes(folder: Path | None) -> tuple[ProcessHealth, ...]:
 
 
 def _pipeline(session: Session, desk: Desk) -> PipelineHealth | None:
-    run = visits.unfinished_run(session) or session.scalars(select(Run).order_by(Run.at_ns.desc())).first()
+    run = visits.newest_run(session)
     if run is None:
         return None
     age_s = max(0.0, (desk.clock() - run.beat_ns) / NANOSECONDS)
@@ -182,7 +184,10 @@ def _pipeline(session: Session, desk: Desk) -> PipelineHealth | None:
     slots = slots_of(session, run.id)
     if slots < FRAME_HZ and how == How.WELL and not run.ended:
         how = How.POOR
-    told = (run.id, run.source, run.model, run.ticks, run.ended, age_s, lag_s if live else None, how, slots)
+    orders = models.latest(session, 1)
+    refused = orders[0].error if orders and orders[0].state == OrderState.REFUSED else ""
+    model = models.running(session, run).model
+    told = (run.id, run.source, model, run.ticks, run.ended, age_s, lag_s if live else None, how, refused, slots)
     return PipelineHealth(*told)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from openaisle.receipts.ledger import Ledger, fold
-from openaisle.service import book, till
+from openaisle.service import book, models, till
 from openaisle.service.book import Entry
 from openaisle.service.desk import Desk
 from openaisle.service.tables import Review, Run, Visit
@@ -68,7 +68,7 @@ class Label:
     people: int
     source: str  # of the run: a recording's folder, sim:SCENARIO, or ""
     seed: int
-    model: str
+    model: str  # of the run while the visit was inside; more than one, with commas, where an operator changed it
     reasons: tuple[str, ...]  # why the receipt asked for a person
     before: tuple[LabelLine, ...]
     after: tuple[LabelLine, ...]
@@ -89,7 +89,8 @@ def note(session: Session, desk: Desk, visit: Visit, author: str, words: str = "
     label = Label(
         version=VERSION, visit=visit.id, verdict="accepted" if same else "corrected", author=author, words=words,
         at_ns=desk.clock(), entered_ns=visit.entered_ns, left_ns=visit.left_ns, people=visit.people,
-        source=run.source if run else "", seed=run.seed if run else 0, model=run.model if run else "",
+        source=run.source if run else "", seed=run.seed if run else 0,
+        model=", ".join(models.of_visit(session, visit)) or (run.model if run else ""),
         reasons=tuple(str(reason) for reason in till.current(session, desk, visit).reasons),
         before=before, after=after, entries=tuple(_entry(entry) for entry in entries),
     )  # fmt: skip

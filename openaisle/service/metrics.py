@@ -15,7 +15,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 from openaisle.messages import NANOSECONDS
 from openaisle.sensors.health import State
-from openaisle.service import visits
+from openaisle.service import models, visits
 from openaisle.service.desk import Clock, Desk
 from openaisle.service.health import Intake, SensorHealth, intake_of
 from openaisle.service.pressure import slots_of
@@ -63,6 +63,7 @@ class StoreCollector(Collector):
             given_up = select(func.count()).select_from(Letter).where(Letter.given_up_ns > 0)
             run = visits.unfinished_run(session)
             slots = slots_of(session, run.id) if run is not None else 0
+            model = models.running(session, run).model if run is not None else ""
             figures = {
                 "openaisle_ledger_entries": ("Entries of the ledger.", select(func.count()).select_from(LedgerRow)),
                 "openaisle_final_receipts": ("Final receipts.", select(func.count()).select_from(FinalReceipt)),
@@ -81,6 +82,9 @@ class StoreCollector(Collector):
             age_s = (now_ns - run.beat_ns) / NANOSECONDS
             yield GaugeMetricFamily("openaisle_run_age_seconds", "Since the pipeline's last tick.", age_s)
             yield GaugeMetricFamily("openaisle_run_ticks", "Ticks of the run.", float(run.ticks))
+            info = GaugeMetricFamily("openaisle_model_info", "1 for the model that reads the run.", labels=["model"])
+            info.add_metric([model], 1.0)
+            yield info
             words = "Pictures of each camera looked at in a second; below 5 the box cannot keep up."
             yield GaugeMetricFamily("openaisle_run_pictures_per_second", words, float(slots))
 

@@ -15,7 +15,7 @@ from openaisle.errors import MissingExtraError, Problem, ServiceError
 from openaisle.recording.manifest import STORE_FOLDER
 from openaisle.recording.reader import open_recording
 from openaisle.sensors.settings import load_settings
-from openaisle.service import keys
+from openaisle.service import keys, models
 from openaisle.service.desk import Desk, Rules
 from openaisle.service.fake_gateway import KNOWN
 from openaisle.service.gateway import open_gateway
@@ -105,6 +105,11 @@ def serve(wish: Wish, say: Callable[[str], None]) -> None:
     say(first_key(desk, planned.path))
     if planned.job is None:
         end_all(desk)
+    else:
+        with desk.database.read() as session:
+            order = models.standing(session, planned.job.model)
+        if order is not None:
+            say(f"model: {models.name_of(order)}, which `aisle model swap` put in the place of {planned.job.model}")
     desk.database.close()
     stopped: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -45,7 +45,16 @@ class Visit(Base):
     how_left: Mapped[str] = mapped_column(String(8), default="")
     prices: Mapped[str] = mapped_column(String(64))  # the price list of its entry; it keeps that
     accepted_by: Mapped[str] = mapped_column(String(80), default="")  # who let a held receipt pass
+    number: Mapped[int] = mapped_column(Integer, default=0)  # of its business day, for people; 0 = older than numbers
     at_ns: Mapped[int] = mapped_column(Big)
+
+
+class DayCount(Base):
+    """How many visits have been opened on a business day: the last number given."""
+
+    __tablename__ = "day_counts"
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)  # ISO, in the store's time zone
+    visits: Mapped[int] = mapped_column(Integer)
 
 
 class PriceList(Base):
@@ -232,6 +241,33 @@ class Thinning(Base):
     tick: Mapped[int] = mapped_column(Big, primary_key=True)
     slots: Mapped[int] = mapped_column(Integer)
     lag_s: Mapped[float] = mapped_column(Float)  # how far behind the run was
+    at_ns: Mapped[int] = mapped_column(Big)
+
+
+class ModelOrder(Base):
+    """An operator wants another model to go on with the run: asked, then taken by the worker, or refused."""
+
+    __tablename__ = "model_orders"
+    id: Mapped[int] = mapped_column(Big, primary_key=True, autoincrement=True)
+    base: Mapped[str] = mapped_column(Text)  # the job's model, whose place it takes
+    kind: Mapped[str] = mapped_column(String(12), default="")  # rule, modular, openvino; "" = the network itself
+    digest: Mapped[str] = mapped_column(String(64))  # of the kept copy: DATA/models/DIGEST
+    words: Mapped[str] = mapped_column(Text)  # as the operator named it
+    state: Mapped[str] = mapped_column(String(8), index=True)
+    error: Mapped[str] = mapped_column(Text, default="")  # why it was refused
+    at_ns: Mapped[int] = mapped_column(Big)
+    done_ns: Mapped[int] = mapped_column(Big, default=0)
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+
+class ModelChange(Base):
+    """From this tick of a run on, another model reads it; taken up again, it does so again."""
+
+    __tablename__ = "model_changes"
+    run: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tick: Mapped[int] = mapped_column(Big, primary_key=True)
+    order: Mapped[int] = mapped_column("order_id", Big)  # 0 = the model that the job names
+    time_ns: Mapped[int] = mapped_column(Big)  # in the store
     at_ns: Mapped[int] = mapped_column(Big)
 
 

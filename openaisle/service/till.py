@@ -63,16 +63,27 @@ def final(session: Session, visit: str) -> Final | None:
 
 def record_of(session: Session, desk: Desk, visit: Visit, then: Change | None = None) -> ReceiptRecord:
     """The current receipt (or that at a change) with the updates that led to it, in the form of receipts.json."""
-    entries = book.entries_of(session, visit.id, then.through_seq if then else None)
-    standing = {entry.event.event_id: entry.event for entry in entries}  # what counts of each, as far as it was told
-    updates: list[Update] = []
-    for event in (entry.event for entry in entries):
-        replaced = standing.get(event.supersedes)
-        standing |= {event.supersedes: event} if event.supersedes else {}
-        if visit.id in event.visits() or (replaced is not None and visit.id in replaced.visits()):
-            updates += updates_of(event, visit.id, event.time_ns, replaced)
+    told = updates_by_entry(session, visit.id, then.through_seq if then else None)
+    updates = [update for entry in told.values() for update in entry]
     issued = final(session, visit.id) if then is None else None
     return receipt_record(current(session, desk, visit, then), updates, issued.time_ns if issued else None)
+
+
+def updates_by_entry(session: Session, visit: str, through_seq: int | None = None) -> dict[int, tuple[Update, ...]]:
+    """What each entry changed of a visit's receipt, by its place in the book: for records and live streams alike.
+
+    A correction is the change that it makes of what stood before: the line that goes, the line that comes; a visit
+    that loses a line to another one is told so as well.
+    """
+    told: dict[int, tuple[Update, ...]] = {}
+    entries = book.entries_of(session, visit, through_seq)
+    standing = {entry.event.event_id: entry.event for entry in entries}  # what counts of each, as far as it was told
+    for event, seq in ((entry.event, entry.seq) for entry in entries):
+        replaced = standing.get(event.supersedes)
+        standing |= {event.supersedes: event} if event.supersedes else {}
+        if visit in event.visits() or (replaced is not None and visit in replaced.visits()):
+            told[seq] = updates_of(event, visit, event.time_ns, replaced)
+    return told
 
 
 def record(session: Session, event: LedgerEvent, author: str, now_ns: int) -> int:

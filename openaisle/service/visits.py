@@ -12,9 +12,10 @@ from openaisle.errors import RequestError
 from openaisle.messages import NANOSECONDS
 from openaisle.service import cashier, changes, prices
 from openaisle.service.database import insert_once, locked_visit
+from openaisle.service.day import today
 from openaisle.service.desk import Desk
 from openaisle.service.states import ChangeKind, HowLeft, Origin, StepKind, StepState, VisitState
-from openaisle.service.tables import Passage, Run, Visit
+from openaisle.service.tables import DayCount, Passage, Run, Visit
 
 LIVE_NS = 15 * NANOSECONDS  # a run that has not spoken for so long does not take passages any more
 OPEN = (VisitState.AWAITING, VisitState.INSIDE)
@@ -59,11 +60,20 @@ def open_visit(session: Session, desk: Desk, opening: Opening) -> bool:
         return False
     visit = locked_visit(session, opening.visit)
     assert visit is not None, "just inserted"
+    visit.number = next_number(session, today(desk).isoformat())
     if pays:
         cashier.ask(session, visit, StepKind.AUTHORISE, desk.rules.hold_cents, desk.currency, now_ns)
     if state == VisitState.INSIDE:
         changes.tell(session, visit, ChangeKind.ENTERED, now_ns)
     return True
+
+
+def next_number(session: Session, day: str) -> int:
+    """The next visit's number on a business day, from 1; whoever opens one at the same time waits for the commit."""
+    insert_once(session, DayCount, {"day": day, "visits": 0})
+    count = session.scalars(select(DayCount).where(DayCount.day == day).with_for_update()).one()
+    count.visits += 1
+    return count.visits
 
 
 def join(session: Session, visit_id: str) -> Visit:
@@ -113,6 +123,11 @@ def live_run(session: Session, now_ns: int) -> Run | None:
 def unfinished_run(session: Session) -> Run | None:
     """A run that has not ended, alive or to be taken up again."""
     return session.scalars(select(Run).where(~Run.ended).order_by(Run.at_ns.desc())).first()
+
+
+def newest_run(session: Session) -> Run | None:
+    """The run that goes on, or the last one."""
+    return unfinished_run(session) or session.scalars(select(Run).order_by(Run.at_ns.desc())).first()
 
 
 def store_time(session: Session, now_ns: int) -> int:

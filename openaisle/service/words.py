@@ -74,6 +74,10 @@ class Words:
         """Whether there is such a string."""
         return key in strings(self.language)
 
+    def shopper(self, number: int, visit: str, *, staff: bool = False) -> str:
+        """A visit's name for people: by its number on the day, or by its id where it is older than numbers."""
+        return self("visit.badge" if staff else "visit.shopper", number=number) if number else visit
+
     def money(self, cents: int) -> str:
         """An amount in minor units."""
         amount = Decimal(cents).scaleb(-get_currency_precision(self.currency))

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from openaisle.messages import NANOSECONDS
-from openaisle.pipeline import set_up, step
+from openaisle.pipeline import step
 from openaisle.predictor import Predictor
 from openaisle.receipts.events import LedgerEvent
 from openaisle.recording.journal import forget
@@ -28,6 +28,7 @@ from openaisle.service.pressure import Thinner
 from openaisle.service.source import LIVE, SILENCE_NS, SIM, Pace, Passages, messages_of
 from openaisle.service.states import HowLeft, Origin, VisitState
 from openaisle.service.stock import LASTING
+from openaisle.service.swap import Load, Models
 from openaisle.service.tables import Passage, Run, Visit
 from openaisle.service.tracks import PEOPLE, Trails
 from openaisle.service.witness import Witness
@@ -85,25 +86,34 @@ def is_live(job: Job) -> bool:
 
 
 def work(
-    desk: Desk, job: Job, predictor: Predictor, go_on: Callable[[], bool] = lambda: True, folder: Path | None = None
-) -> bool:
-    """One run to its end; False when it was told to stop before. Evidence is kept in `folder`, if there is one."""
+    desk: Desk, job: Job, predictor: Predictor, go_on: Callable[[], bool] = lambda: True, folder: Path | None = None,
+    load: Load | None = None,
+) -> bool:  # fmt: skip
+    """One run to its end; False when it was told to stop before.
+
+    `predictor` is the job's; what operators put in its place is kept in `folder`, as evidence is, and read by `load`
+    (default: as names and folders are).
+    Raises ModelError when a run that is taken up again needs a model that is not there any more.
+    """
     run = take_up(desk, job)
     lasting = run.source.startswith(LASTING)
     witness = Witness(Album(folder), desk.store, run.id, desk.rules.evidence_mb * 1024 * 1024, lasting)
     passages = Passages(desk, run.id, run.time_ns)
     pace = Pace(job.speed, run.time_ns, go_on)
     known = Known(passages.names, Trails(desk.store))
-    setup, state = set_up(desk.store, predictor)
-    quiet, thinner = Quiet(), Thinner(desk, run)
+    models = Models(desk, job, run, predictor, folder, load)
+    state, quiet, thinner = models.first, Quiet(), Thinner(desk, run)
     for whole in _ticks(desk, pace, passages, run):
         if not go_on():
             break
         tick = thinner.thin(whole, _lag_s(desk, job, pace, whole))
-        state, _ = step(state, tick, predictor, setup)
+        state = models.step(state, tick, go_on, step)
+        if models.stopped:
+            break
         with desk.database.write() as session:
             told = tell(session, desk, run, known, state, tick)
             thinner.tell(session, tick)
+            models.tell(session, tick)
             _leave_by_name(session, desk, passages, tick)
             cut = is_live(job) and quiet.lasts(state, tick) and _cut(session, desk, job, run)
         witness.see(tick, state, told)

@@ -2,7 +2,8 @@
 
 A day is played twice through `aisle serve`'s own processes: once in peace, once while processes, the supervisor among
 them, are killed at moments drawn from a seed. Moments are of the store's time, so that a slow machine does not get
-another storm. What both shops have in their books at the end is compared (storm_books.py).
+another storm. Scales and gates speak to the intake meanwhile (storm_sensors.py). What both shops have in their books at
+the end is compared (storm_books.py), and nobody may be left running.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -31,22 +33,28 @@ from openaisle.service import courier, keys
 from openaisle.service.beats import STATUS
 from openaisle.service.desk import Desk, Rules
 from openaisle.service.fake_gateway import KNOWN, FakeGateway
+from openaisle.service.health import intake_of
+from openaisle.service.intake import journal_folder
 from openaisle.service.jobs import Job
 from openaisle.service.keys import Role
 from openaisle.service.startup import Serve, open_desk, write_startup
 from openaisle.service.tables import Run
 from openaisle.sim.scenario import load_scenario
 from openaisle.sim.source import SimulatedStore
+from openaisle.store.load import load_store
 from openaisle.stress import storm_shop
 from openaisle.stress.storm_books import Books, Difference, difference, read_books, settled
 from openaisle.stress.storm_light import LIGHT, SIDE, storm_store, without_side
 from openaisle.stress.storm_outside import Mailbox, Terminal
+from openaisle.stress.storm_sensors import Kept, Sensors
 
 SUPERVISOR = "supervisor"
 VICTIMS = ("api", "clerk", "courier", "worker", SUPERVISOR)
+INTAKE = "intake"  # a victim where sensors speak
 ARRIVAL_S = (3.0, 7.0)  # a visit every five seconds: several are inside at any time
 LOOK_S = 0.05
 STOP_S = 15.0
+ORPHAN_S = 30.0  # for what a killed supervisor left behind to end by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,12 @@ class StormPlan:
     model: str = LIGHT
     speed: float = 4.0  # of the day in the storm, times real time
     patience_s: float = 600.0  # for anything at all to happen
+    intake: bool = True  # scales and gates speak MQTT meanwhile, and the intake is killed, too (live extra)
+
+    @property
+    def victims(self) -> tuple[str, ...]:
+        """Who may be killed."""
+        return (*VICTIMS, INTAKE) if self.intake else VICTIMS
 
 
 @dataclass(frozen=True)
@@ -78,12 +92,15 @@ class StormReport:
     letters_lost: int
     letters_repeated: int
     seconds: float
+    messages: Kept | None = None  # of scales and gates; None where none spoke
+    left_running: tuple[str, ...] = ()  # processes that were there after the stop
     said: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def claims(self) -> dict[str, bool]:
         """What is promised, and whether it was kept."""
-        found = self.difference
+        found, kept = self.difference, self.messages
+        sensors = kept is None or (kept.acknowledged > kept.late and not kept.lost and not kept.doubled)
         return {
             "every kill was made": sum(self.killed.values()) == self.plan.kills,
             "the day was played": found.equal + len(found.marked) >= self.plan.visits and self.lines > 0,
@@ -91,8 +108,10 @@ class StormReport:
             "no line is lost": not found.lost and not found.foreign,
             "no line is doubled": not found.doubled,
             "acknowledged entries are kept": self.entries > 0 and not self.entries_lost and not self.refused,
+            "acknowledged messages are kept": sensors and (kept is not None or not self.plan.intake),
             "nobody is captured twice or wrongly": not self.captures_wrong,
             "every webhook came at least once": self.letters > 0 and not self.letters_lost,
+            "no process is left running": not self.left_running,
         }
 
     @property
@@ -114,7 +133,12 @@ def storm(plan: StormPlan, folder: Path, progress: Callable[[float], None] = lam
     write_day(plan, recording, video=with_video)
     calm = play_calm(plan, recording, folder / "calm")
     progress(0.1)
-    killed, stormy, outside, mailbox = play_storm(plan, recording, folder / "storm", lambda s: progress(0.1 + 0.9 * s))
+    storm_folder = folder / "storm"
+    with sensors_of(plan, recording) as sensors:
+        played = play_storm(plan, recording, storm_folder, sensors, lambda s: progress(0.1 + 0.9 * s))
+    killed, stormy, outside, mailbox = played
+    left = orphans((folder / "calm", storm_folder), ORPHAN_S)
+    kept = sensors.judge(journal_folder(storm_folder, load_store(recording / STORE_FOLDER))) if sensors else None
     lost = [key for key, visit in outside.acknowledged.items() if visit not in stormy.entered]
     open_still = [name for name, bill in stormy.entered.items() if bill.state != "closed" and bill.state != "refused"]
     same = [name for name, count in Counter(outside.acknowledged.values()).items() if count > 1]
@@ -124,6 +148,7 @@ def storm(plan: StormPlan, folder: Path, progress: Callable[[float], None] = lam
         captures_wrong=(*calm.captures, *stormy.captures), letters=len(stormy.letters),
         letters_lost=len(stormy.letters - mailbox.came.keys()) + stormy.undelivered,
         letters_repeated=sum(count - 1 for count in mailbox.came.values()), seconds=time.monotonic() - began_s,
+        messages=kept, left_running=left,
     )  # fmt: skip
 
 
@@ -149,14 +174,24 @@ def play_calm(plan: StormPlan, recording: Path, folder: Path) -> Books:
     return _close(desk, serve)
 
 
+def sensors_of(plan: StormPlan, recording: Path) -> AbstractContextManager[Sensors | None]:
+    """Scales and gates of the day, where the intake is to be killed."""
+    return Sensors(recording, (free_port(), free_port())) if plan.intake else nullcontext()
+
+
 def play_storm(
-    plan: StormPlan, recording: Path, folder: Path, progress: Callable[[float], None]
+    plan: StormPlan, recording: Path, folder: Path, sensors: Sensors | None, progress: Callable[[float], None]
 ) -> tuple[Counter[str], Books, Terminal, Mailbox]:
     """The day under fire."""
     serve = _serve(plan, recording, folder)
+    if sensors is not None:
+        serve = replace(serve, sensors=str(sensors.settings(folder)))
     write_startup(serve)
     desk = open_desk(serve)
     with Mailbox() as mailbox, Shop(serve) as shop:
+        if sensors is not None:
+            shop.wait(lambda: _hears(serve), plan.patience_s, "the intake does not hear the broker")
+            sensors.open()
         terminal = Terminal(f"http://{serve.host}:{serve.port}", _prepare(desk, mailbox.url), SIDE)
         terminal.start()
         try:
@@ -167,6 +202,8 @@ def play_storm(
         end_s = time.monotonic() + plan.patience_s
         terminal.close_all(lambda: time.monotonic() < end_s and shop.keep())
         shop.wait(lambda: settled(desk), plan.patience_s, "the storm's visits are not settled")
+        if sensors is not None:  # while the intake is there to hear the last of it
+            sensors.stop()
     return killed, _close(desk, serve), terminal, mailbox
 
 
@@ -177,7 +214,7 @@ def _kill_all(
     rng = np.random.Generator(np.random.PCG64(plan.seed))
     assert shop.serve.job is not None, "a day is played"
     moments = np.sort(rng.integers(*_span(Path(shop.serve.job.source)), plan.kills)).tolist()
-    victims = rng.choice(VICTIMS, plan.kills).tolist()
+    victims = rng.choice(plan.victims, plan.kills).tolist()
     killed: Counter[str] = Counter()
     for number, (moment_ns, victim) in enumerate(zip(moments, victims, strict=True)):
         shop.wait(partial(_reached, desk, moment_ns), plan.patience_s, "the day does not go on")
@@ -297,9 +334,40 @@ def _reached(desk: Desk, at_ns: int) -> bool:
     return any(ended or time_ns >= at_ns for time_ns, ended in runs)
 
 
+def _hears(serve: Serve) -> bool:
+    """Whether the intake is at the broker."""
+    told = intake_of(serve.path)
+    return told is not None and told.broker is not None and told.broker.up
+
+
 def _ended(desk: Desk) -> bool:
     with desk.database.read() as session:
         return bool(session.scalars(select(Run.ended)).first())
+
+
+def orphans(folders: Sequence[Path], patience_s: float) -> tuple[str, ...]:
+    """Names of processes of these shops that still run after so long; they are killed then."""
+    end_s = time.monotonic() + patience_s
+    while (running := _running(folders)) and time.monotonic() < end_s:
+        time.sleep(LOOK_S)
+    for pid in running:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return tuple(sorted(running.values()))
+
+
+def _running(folders: Sequence[Path]) -> dict[int, str]:
+    """{pid: name} of processes that `storm_shop` was started for in these folders; zombies do not run."""
+    found: dict[int, str] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            try:
+                words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            except OSError:  # it has just ended, or is not ours to read
+                continue
+            if storm_shop.NAME in words and {str(folder) for folder in folders} & set(words):
+                found[int(entry.name)] = words[words.index(storm_shop.NAME) + 1]
+    return found
 
 
 def free_port() -> int:

@@ -44,6 +44,7 @@ TABLE: dict[Cell, tuple[Role, ...]] = {
     ("POST", "/v1/visits/{visit}/disputes/{dispute}/answer"): DESK,
     ("POST", "/v1/visits/{visit}/refunds"): (OPERATOR,),
     ("GET", "/v1/day"): DESK,
+    ("GET", "/v1/model"): DESK,
     ("GET", "/metrics"): DESK,
     ("POST", "/v1/keys"): (OPERATOR,),
     ("GET", "/v1/keys"): (OPERATOR,),

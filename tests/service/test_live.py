@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import httpx
 import pytest
 import uvicorn
 
+from openaisle.receipts.events import LedgerEvent
+from openaisle.service import till
 from openaisle.service.fake_gateway import FakeGateway
 from openaisle.service.states import HowLeft
 from tests.receipts.shops import MILK, PRICES, TEA
@@ -34,6 +37,13 @@ class Event:
         receipt = self.data["receipt"]
         assert isinstance(receipt, dict)
         return receipt["total_cents"]
+
+
+def updates_of(event: Event) -> list[dict[str, object]]:
+    """What it changed of the lines."""
+    updates = event.data["updates"]
+    assert isinstance(updates, list)
+    return updates
 
 
 @pytest.fixture
@@ -73,6 +83,15 @@ def read(address: str, path: str, count: int, last: int | None = None) -> list[E
         return [next(found) for _ in range(count)]
 
 
+def whole_stream(address: str, path: str) -> list[Event]:
+    """All events up to now."""
+    newest = read(address, path, 1)[0].id  # the first is the newest one there is
+    found = read(address, path + "&from_start=true", 1)
+    while found[-1].id < newest:
+        found += read(address, path, 1, found[-1].id)
+    return found
+
+
 def test_a_take_is_on_the_live_receipt_within_a_second_and_a_half(listening: tuple[LiveShop, str]) -> None:
     shop, address = listening
     entry = shop.enter()
@@ -107,8 +126,54 @@ def test_a_lost_connection_goes_on_where_it_stopped(listening: tuple[LiveShop, s
     assert [event.kind for event in after] == ["line", "line", "left", "final", "payment"]
     tea, milk = PRICES[TEA], PRICES[MILK]
     assert [event.total_cents for event in after[:2]] == [tea + milk, tea + 2 * milk]  # as it was then
-    assert after[0].data["update"] is not None
+    assert [len(updates_of(event)) for event in after] == [1, 1, 0, 0, 0]
     assert read(address, whole, 8) == before + after  # the same, whenever it is asked for
+
+
+def test_a_correction_is_told_as_the_change_that_it_makes_in_stream_and_record(
+    listening: tuple[LiveShop, str],
+) -> None:
+    """Lines removed, added, made another product, and moved to another visit and back: both tell the same words."""
+    shop, address = listening
+    clock = shop.desk.clock
+    assert isinstance(clock, desks.Clock)
+    links = [str(shop.enter()["link"]).replace("/s/", "/v1/visits/").replace("?", "/stream?") for _ in range(2)]
+    anna, bob = (link.split("/")[3] for link in links)
+    desks.take(shop.desk, "e1", anna, TEA, 2)
+    desks.take(shop.desk, "e2", anna, MILK)
+    steps = [  # of one and the same entry where an id is given: units that stand instead of what stood before
+        ("c1", anna, TEA, 1, "e1"), ("c2", anna, MILK, 3, "e1"), ("c3", bob, MILK, 3, "e1"), ("c4", anna, TEA, 1, "e1"),
+        ("c5", anna, MILK, 0, "e2"), ("c6", bob, TEA, 1, ""),
+    ]  # fmt: skip
+    for event_id, visit, gtin, quantity, supersedes in steps:
+        clock.pass_s(1.0)
+        now_ns = clock()
+        entry = LedgerEvent(event_id, now_ns, "correction", visit, gtin, quantity, 1.0, supersedes=supersedes)
+        with shop.desk.database.write() as session:
+            till.record(session, entry, "test", now_ns)
+    expected = {
+        anna: [
+            [(TEA, 2)], [(MILK, 1)], [(TEA, -1)], [(TEA, -1), (MILK, 3)], [(MILK, -3)], [(TEA, 1)], [(MILK, -1)],
+        ],
+        bob: [[(MILK, 3)], [(MILK, -3)], [(TEA, 1)]],
+    }  # fmt: skip
+    for link, visit in zip(links, (anna, bob), strict=True):
+        last = shop.get(f"/v1/visits/{visit}/receipt").json()
+        lines = [event for event in whole_stream(address, link) if event.kind == "line"]
+        told = [[(one["gtin"], one["quantity"]) for one in updates_of(event)] for event in lines]
+        assert [one for one in told if one] == expected[visit]
+        flat = [update for event in lines for update in updates_of(event)]
+        assert flat == [{k: v for k, v in one.items() if v is not None} for one in last["updates"]]
+        sums: Counter[str] = Counter()
+        for one in flat:
+            sums[str(one["gtin"])] += int(str(one["quantity"]))
+        assert {gtin: units for gtin, units in sums.items() if units} == {
+            line["gtin"]: line["quantity"] for line in last["lines"]
+        }
+        for event in lines:  # every receipt of the stream ends with the words of its event
+            receipt = event.data["receipt"]
+            assert isinstance(receipt, dict)
+            assert receipt["updates"][len(receipt["updates"]) - len(updates_of(event)) :] == updates_of(event)
 
 
 def test_streams_end_with_the_server_and_are_counted(listening: tuple[LiveShop, str]) -> None:

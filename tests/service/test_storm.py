@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from openaisle.messages import NANOSECONDS
+from openaisle.messages import NANOSECONDS, GateEvent, ScaleBatch
 from openaisle.service import visits
 from openaisle.service.clerk import Clerk
 from openaisle.service.desk import Desk
@@ -16,8 +20,10 @@ from openaisle.service.fake_gateway import FakeGateway
 from openaisle.service.states import Origin
 from openaisle.service.tables import Run
 from openaisle.service.visits import Opening
-from openaisle.stress.storm import StormPlan, StormReport, storm
+from openaisle.stress.storm import StormPlan, StormReport, orphans, storm
 from openaisle.stress.storm_books import Bill, Books, Line, difference, read_books, settled
+from openaisle.stress.storm_sensors import Kept, judged
+from openaisle.stress.storm_shop import NAME
 from tests.receipts import shops
 from tests.service.desks import CARD, go, take
 
@@ -34,6 +40,9 @@ def test_a_storm_loses_nothing(tmp_path: Path, count: int, kills: int) -> None:
     assert len(report.killed) > 2
     assert report.difference.equal == count
     assert not report.difference.marked  # nothing in this shop depends on when a process was away
+    assert report.killed["intake"] > 0
+    assert report.messages is not None
+    assert report.messages.acknowledged > 20
 
 
 def books(**changes: object) -> Books:
@@ -76,8 +85,11 @@ def test_lines_of_who_came_by_the_api_are_their_own() -> None:
 def test_a_report_says_which_claim_failed() -> None:
     same = difference(books(), books())
     plan = StormPlan(visits=1, kills=2)
-    good = StormReport(plan, {"api": 2}, same, 1, 3, (), (), (), 4, 0, 1, 9.0)
+    good = StormReport(plan, {"api": 2}, same, 1, 3, (), (), (), 4, 0, 1, 9.0, Kept(9, 1, (), ()))
     assert good.kept
+    assert replace(good, plan=replace(plan, intake=False), messages=None).kept
+    for kept in (None, Kept(3, 3, (), ()), Kept(9, 0, (), ("scale w1 3",))):
+        assert not replace(good, messages=kept).claims["acknowledged messages are kept"]
     broken = {
         "every kill was made": replace(good, killed={"api": 1}),
         "the day was played": replace(good, lines=0),
@@ -85,6 +97,8 @@ def test_a_report_says_which_claim_failed() -> None:
         "no line is lost": replace(good, difference=replace(same, lost=("t1",))),
         "no line is doubled": replace(good, difference=replace(same, doubled=("t1",))),
         "acknowledged entries are kept": replace(good, entries_lost=("entry-1",)),
+        "acknowledged messages are kept": replace(good, messages=Kept(9, 0, ("scale w1 3",), ())),
+        "no process is left running": replace(good, left_running=("worker",)),
         "nobody is captured twice or wrongly": replace(good, captures_wrong=("anna",)),
         "every webhook came at least once": replace(good, letters_lost=1),
     }
@@ -92,6 +106,31 @@ def test_a_report_says_which_claim_failed() -> None:
     for claim, report in broken.items():
         assert [name for name, kept in report.claims.items() if not kept] == [claim]
         assert report.to_json()["kept"] is False
+
+
+def test_messages_are_judged_by_number() -> None:
+    batches = [ScaleBatch("w1", n, 20.0, np.zeros(2, np.float32), "d", 7, seq) for n, seq in enumerate((0, 1, 1, 3))]
+    journal = [*batches, GateEvent("door", 5, "entry", "anna", "d", 7, 0), object()]
+    told = {("scale w1", 0): False, ("scale w1", 2): False, ("scale w1", 4): True, ("gate door", 0): False}
+    found = judged(told, journal)
+    assert found == Kept(4, 1, ("scale w1 2",), ("scale w1 1",))
+
+
+def test_processes_that_are_left_are_named_and_ended(tmp_path: Path) -> None:
+    """One of this shop, one of another, and one that has its words in another place."""
+    sleeps = "import time; time.sleep(600)"
+    mine, others = tmp_path / "storm", tmp_path / "elsewhere"
+    words = [[NAME, "worker", str(mine), "1"], [NAME, "clerk", str(others), "1"], ["other", "api", str(mine), "1"]]
+    started = [subprocess.Popen([sys.executable, "-c", sleeps, *more]) for more in words]
+    try:
+        assert orphans((tmp_path / "calm", mine), 0.5) == ("worker",)
+        assert started[0].wait(30) == -signal.SIGKILL
+        assert [one.poll() for one in started[1:]] == [None, None]
+        assert orphans((mine,), 0.5) == ()
+    finally:
+        for one in started:
+            one.kill()
+            one.wait()
 
 
 def test_books_are_read_as_they_stand(desk: Desk, gateway: FakeGateway) -> None:

@@ -184,6 +184,7 @@ class VisitLine(BaseModel):
     """A visit in the list."""
 
     visit: str
+    number: int = Field(title="Of its business day: the visit's name on pages; 0 for visits older than numbers")
     state: str
     origin: str
     staff: bool
@@ -209,6 +210,7 @@ class VisitAnswer(VisitLine):
     payment: str = Field(title="none, pending, failed, held, released, captured, refunded")
     captured_cents: int
     refunded_cents: int
+    models: list[str] = Field(title="That read the store while the visit was inside")
     receipt: ReceiptRecord
     final_cents: int | None = Field(title="Total of the final receipt; null until there is one")
     entries: list[EntryLine]
@@ -223,8 +225,29 @@ class LiveChange(BaseModel):
     kind: str
     state: str
     at_ns: int
-    update: Update | None = None
+    updates: list[Update] = Field(title="What it changed of the lines, as in the receipt's own updates")
     receipt: ReceiptRecord
+
+
+class OrderLine(BaseModel):
+    """A model that an operator asked for (`aisle model swap`)."""
+
+    id: int
+    model: str
+    digest: str
+    state: str = Field(title="asked, trying, taken, refused")
+    error: str
+    asked_ns: int
+    done_ns: int
+
+
+class ModelAnswer(BaseModel):
+    """Which model reads the store; empty where no run has been."""
+
+    run: str
+    model: str
+    since_ns: int = Field(title="On the wall's clock")
+    orders: list[OrderLine] = Field(title="Newest first, 20 at most")
 
 
 class DayAnswer(BaseModel):
@@ -240,3 +263,4 @@ class DayAnswer(BaseModel):
     refunded_cents: int
     review_rate: float | None = Field(title="Share of visits that left which waited for a person")
     currency: str
+    models: list[str] = Field(title="That read the store on this day, in order")

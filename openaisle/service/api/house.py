@@ -10,10 +10,19 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from openaisle.service import beats, courier, database, keys
+from openaisle.service import beats, courier, database, keys, models, visits
 from openaisle.service.api.access import AsOperator, AsReviewer, Here
-from openaisle.service.api.forms import DayAnswer, KeyAnswer, KeyForm, KeyLine, WebhookAnswer, WebhookForm
-from openaisle.service.day import FIRST_DAY, LAST_DAY, day_figures, today
+from openaisle.service.api.forms import (
+    DayAnswer,
+    KeyAnswer,
+    KeyForm,
+    KeyLine,
+    ModelAnswer,
+    OrderLine,
+    WebhookAnswer,
+    WebhookForm,
+)
+from openaisle.service.day import FIRST_DAY, LAST_DAY, bounds_ns, day_figures, today
 
 Day = Annotated[date | None, Query(ge=FIRST_DAY, le=LAST_DAY)]
 router = APIRouter(tags=["house"])
@@ -48,12 +57,34 @@ def metrics(request: Request, caller: AsReviewer) -> Response:
 def read_day(here: Here, caller: AsReviewer, day: Day = None) -> DayAnswer:
     """Figures of a day (default: today)."""
     with here.desk.database.read() as session:
-        figures = day_figures(session, here.desk, day or today(here.desk))
+        chosen = day or today(here.desk)
+        figures = day_figures(session, here.desk, chosen)
+        spells = models.of_time(session, *bounds_ns(chosen, here.desk.store.spec.time_zone))
     return DayAnswer(
         day=figures.day.isoformat(), visits=figures.visits, inside=figures.inside,
         waiting_for_review=figures.waiting_for_review, final_receipts=figures.final_receipts,
         takings_cents=figures.takings_cents, captured_cents=figures.captured_cents,
         refunded_cents=figures.refunded_cents, review_rate=figures.review_rate, currency=figures.currency,
+        models=[spell.model for spell in spells],
+    )  # fmt: skip
+
+
+@router.get("/v1/model")
+def read_model(here: Here, caller: AsReviewer) -> ModelAnswer:
+    """Which model reads the store, and what operators asked for (`aisle model swap`)."""
+    with here.desk.database.read() as session:
+        run = visits.newest_run(session)
+        spell = models.running(session, run) if run is not None else None
+        orders = models.latest(session)
+    return ModelAnswer(
+        run=run.id if run else "", model=spell.model if spell else "", since_ns=spell.at_ns if spell else 0,
+        orders=[
+            OrderLine(
+                id=order.id, model=order.words, digest=order.digest, state=order.state, error=order.error,
+                asked_ns=order.at_ns, done_ns=order.done_ns,
+            )
+            for order in orders
+        ],
     )  # fmt: skip
 
 

@@ -6,8 +6,7 @@ from dataclasses import asdict
 
 from sqlalchemy.orm import Session
 
-from openaisle.receipts.document import update_of
-from openaisle.service import amends, book, cashier, till
+from openaisle.service import amends, book, cashier, models, till
 from openaisle.service.api.forms import DisputeLine, EntryLine, LiveChange, PaymentLine, VisitAnswer, VisitLine
 from openaisle.service.book import Entry
 from openaisle.service.desk import Desk
@@ -17,9 +16,9 @@ from openaisle.service.tables import Change, MoneyStep, Visit
 def visit_line(visit: Visit) -> VisitLine:
     """A visit in short."""
     return VisitLine(
-        visit=visit.id, state=visit.state, origin=visit.origin, staff=visit.staff, people=visit.people,
-        gate=visit.gate, entered_ns=visit.entered_ns, left_ns=visit.left_ns, how_left=visit.how_left,
-        at_ns=visit.at_ns,
+        visit=visit.id, number=visit.number, state=visit.state, origin=visit.origin, staff=visit.staff,
+        people=visit.people, gate=visit.gate, entered_ns=visit.entered_ns, left_ns=visit.left_ns,
+        how_left=visit.how_left, at_ns=visit.at_ns,
     )  # fmt: skip
 
 
@@ -33,6 +32,7 @@ def visit_answer(session: Session, desk: Desk, visit: Visit) -> VisitAnswer:
         payment=account.state,
         captured_cents=account.captured_cents,
         refunded_cents=account.refunded_cents,
+        models=list(models.of_visit(session, visit)),
         receipt=till.record_of(session, desk, visit),
         final_cents=final.receipt.total_cents if final else None,
         entries=[entry_line(entry) for entry in book.entries_of(session, visit.id)],
@@ -64,13 +64,12 @@ def payment_line(step: MoneyStep) -> PaymentLine:
 
 def live_change(session: Session, desk: Desk, visit: Visit, change: Change) -> LiveChange:
     """A change with the receipt as it was then; the same, whenever it is asked for."""
-    event = book.event_at(session, change.line_seq) if change.line_seq else None
-    touches = event is not None and visit.id in event.visits()
+    told = till.updates_by_entry(session, visit.id, change.line_seq) if change.line_seq else {}
     return LiveChange(
         id=change.id,
         kind=change.kind,
         state=change.state,
         at_ns=change.at_ns,
-        update=update_of(event, visit.id, event.time_ns) if event is not None and touches else None,
+        updates=list(told.get(change.line_seq, ())),
         receipt=till.record_of(session, desk, visit, change),
     )

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, cast
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
+from sqlalchemy.orm import Session
 
 from openaisle.blind import TOO_SLOW
 from openaisle.errors import RequestError
 from openaisle.receipts.ledger import BasketLine, fold
 from openaisle.receipts.pricing import Reason, Receipt, Why, local_day, price
-from openaisle.service import amends, board, book, cashier, evidence, labels, prices, reviews, till
+from openaisle.service import amends, board, book, cashier, evidence, labels, models, prices, reviews, till
 from openaisle.service.album import Album
 from openaisle.service.api.access import AsReviewer, AsViewer, ByReviewer, Context, Here, whole
 from openaisle.service.api.receipts import visit_of
+from openaisle.service.evidence import Witnessed
 from openaisle.service.keys import Caller
 from openaisle.service.reviews import MOST_UNITS, Decision
 from openaisle.service.states import HowLeft, VisitState
@@ -39,7 +42,7 @@ def queue(request: Request, here: Here, caller: AsReviewer) -> Response:
     words = words_of(request)
     with here.desk.database.read() as session:
         rows = [(visit, board.card(session, here.desk, visit)) for visit in reviews.queue(session)]
-        disputes = amends.open_disputes(session)
+        disputes = [(one, session.get_one(Visit, one.visit)) for one in amends.open_disputes(session)]
     waiting = [(visit, card, why(words, card.receipt, visit)) for visit, card in rows]
     return page(request, "review.html", caller, queue=waiting, disputes=disputes, now_ns=here.desk.clock())
 
@@ -56,8 +59,9 @@ def evidence_part(visit: str, request: Request, here: Here, caller: AsReviewer, 
     visit_of(here.desk, visit)
     with here.desk.database.read() as session:
         found = evidence.evidence_of(session, here.desk.store, _album(request), visit, gtin)
+        names = called(session, words_of(request), found)
     product = found[0].name if found else gtin
-    return page(request, "evidence.html", caller, visit=visit, found=found, gtin=gtin, product=product)
+    return page(request, "evidence.html", caller, visit=visit, found=found, gtin=gtin, product=product, names=names)
 
 
 @router.get("/visits/{visit}/stills/{camera}/{time_ns}.jpg")
@@ -137,6 +141,8 @@ def _visit_page(
             "final": till.final(session, visit_id),
             "account": cashier.account_of(session, visit_id),
             "disputes": amends.disputes_of(session, visit_id),
+            "models": models.of_visit(session, visit),
+            "names": called(session, words, found),
             "answers": labels.labels_of(session, visit_id),
             "seen": reviews.last_seq(session, visit_id),
             "following": reviews.after(session, visit_id),
@@ -147,6 +153,15 @@ def _visit_page(
         request, "visit.html", caller, visit=visit, editable=open_now, reasons=reasons, once=once(), error=error,
         most=MOST_UNITS, receipt=receipt, found=found, gtin=gtin, product=found[0].name if found else gtin, **values,
     )  # fmt: skip
+
+
+def called(session: Session, words: Words, found: Sequence[Witnessed]) -> dict[str, str]:
+    """Names for people of the visits that events go from and to."""
+    out: dict[str, str] = {}
+    for name in {visit for one in found for visit in one.event.visits()}:
+        row = session.get(Visit, name)
+        out[name] = words.shopper(row.number, name, staff=row.staff) if row is not None else name
+    return out
 
 
 def most_doubtful(receipt: Receipt) -> str:

@@ -64,9 +64,9 @@ class _Device:
             del self.kept[next(iter(self.kept))]
         return body
 
-    def forget(self, through: int) -> None:
-        for seq in [seq for seq in self.kept if seq <= through]:
-            del self.kept[seq]
+    def forget(self, through: int) -> list[dict[str, object]]:
+        """What need not be kept any more."""
+        return [self.kept.pop(seq) for seq in [seq for seq in self.kept if seq <= through]]
 
 
 class FakeDevices:
@@ -81,6 +81,7 @@ class FakeDevices:
         self.connected = asyncio.Event()
         self.clock_error_ns: dict[str, int] = {}  # by sensor: how far its clock is ahead
         self.repeated = 0
+        self.on_stored: Callable[[Address, dict[str, object]], None] = lambda address, message: None
         for gate in gates:
             self._device("gate", gate, gate)
 
@@ -97,6 +98,10 @@ class FakeDevices:
         if error_ns and "time_ns" in body:
             body["time_ns"] = message.time_ns + error_ns
         self._post(device, device.number(body))
+
+    def waiting(self) -> int:
+        """Messages of which nobody has said that they are stored."""
+        return sum(len(device.kept) for device in self._devices.values())
 
     def reboot(self, sensor: str) -> None:
         """A scale loses power for a moment, and all that it kept."""
@@ -155,7 +160,8 @@ class FakeDevices:
                 if word == "stored":
                     stored = Stored.model_validate_json(message.payload)
                     if stored.boot_id == device.boot_id:
-                        device.forget(stored.through)
+                        for body in device.forget(stored.through):
+                            self.on_stored(device.address, body)
                 else:
                     self._again(device, Resend.model_validate_json(message.payload))
             except ValidationError:

@@ -14,7 +14,7 @@ from openaisle.weighing.identify import Scene
 from openaisle.weighing.interactions import Interaction, Rest
 from openaisle.weighing.learnt import Learnt
 from openaisle.weighing.split import MOST_RESTS, Part, shortened, split, step_of
-from openaisle.weighing.witness import NEAR, Told
+from openaisle.weighing.witness import NEAR, Look, Told
 from tests.tokens.corner import corner_store
 from tests.weighing.test_associate import TABLE, hands, in_lane
 
@@ -176,3 +176,67 @@ def test_two_who_were_told_of_at_once_are_two_although_one_of_them_has_the_neare
     told = said(1, {"v0": 0.55, "v1": 0.45}), said(1, {"v0": 0.45, "v1": 0.55})
     close = replace(hands(in_lane(0), in_lane(0, 0.1)), told=told)
     assert run(found([5000, 4342]), who=close) == [("take", COLA, 1, 0), ("take", COLA, 1, 1)]
+
+
+def one_by_one(*samples: int) -> Interaction:
+    """Units of cola that leave at samples between two rests."""
+    end = 60
+    at = np.full(end, 5000.0, np.float32)
+    for sample in samples:
+        at[sample:] -= 330.0
+    rests = [Rest(0, 10, at[None, 0]), Rest(50, end, at[None, -1])]
+    return Interaction((0,), np.array([0.5], np.float32), tuple(rests), ((samples[0],),), at[None], 0)
+
+
+def in_turn(*spans: tuple[int, int]) -> Hands:
+    """Each person's hand is in the lane from one sample to another, and half a metre away otherwise."""
+    near, far = (hands(in_lane(0, away)).hands_m[0, 0] for away in (0.0, 0.5))
+    at = np.array([[near if a <= 4 * t < b else far for a, b in spans] for t in range(20)])
+    return replace(hands(*(in_lane(0) for _ in spans)), hands_m=at, sd_m=np.full(at.shape[:-1], 0.05))
+
+
+def test_units_that_left_one_by_one_are_counted_when_they_left() -> None:
+    found = one_by_one(20, 34, 35)
+    assert found.passed(0, (0, 1), 3) == [20, 34, 35]
+    noisy = replace(found, samples=found.samples + np.where(np.arange(60) == 25, 400.0, 0.0).astype(np.float32))
+    assert noisy.passed(0, (0, 1), 3) == [
+        26,
+        34,
+        35,
+    ]  # a hand pressed: the unit has gone when the scale says so for good
+    assert replace(found, samples=np.zeros((0, 0), np.float32)).passed(0, (0, 1), 3) == []
+
+
+def test_units_that_left_one_by_one_are_each_whose_hand_was_there() -> None:
+    two = one_by_one(18, 40)
+    assert run(two, who=in_turn((0, 28), (32, 60))) == [("take", COLA, 1, 0), ("take", COLA, 1, 1)]
+    assert run(two, who=in_turn((32, 60), (0, 28))) == [("take", COLA, 1, 1), ("take", COLA, 1, 0)]
+    assert run(two, who=in_turn((0, 60), (0, 0))) == [("take", COLA, 2, 0)]
+    together = one_by_one(30, 32)
+    assert run(together, who=in_turn((0, 60), (0, 0))) == [("take", COLA, 2, 0)]
+    three = one_by_one(16, 36, 42)
+    assert run(three, who=in_turn((0, 26), (30, 60))) == [("take", COLA, 1, 0), ("take", COLA, 2, 1)]
+
+
+def test_pictures_tell_units_apart_that_hands_do_not() -> None:
+    def looks(scale: int, sample: int) -> Look:
+        first = float(np.log(0.999 if sample < 30 else 0.001))
+        return Look(np.array([first, np.log(1 - np.exp(first))]), {0: 0.0})
+
+    both = in_turn((0, 60), (0, 60))
+    assert run(one_by_one(18, 40), who=replace(both, looks=looks)) == [("take", COLA, 1, 0), ("take", COLA, 1, 1)]
+    backwards = replace(both, looks=lambda scale, sample: looks(scale, 60 - sample))
+    assert run(one_by_one(18, 40), who=backwards) == [("take", COLA, 1, 1), ("take", COLA, 1, 0)]
+
+
+def test_pictures_tell_the_lane_where_two_on_one_scale_hold_goods_of_one_mass() -> None:
+    one_scale = replace(SCENE, lanes={0: (0, 1)}, learnt=Learnt((330.0, 330.0, 50.0)))
+    between = hands(in_lane(0))
+    between = replace(between, hands_m=(between.hands_m + hands(in_lane(1)).hands_m) / 2)
+    for lane, product in ((0, COLA), (1, BEANS)):
+        seen = Look(np.zeros(1), {lane: -0.02, 1 - lane: -4.0})
+
+        def looks(scale: int, sample: int, seen: Look = seen) -> Look:
+            return seen
+
+        assert run(found([5000, 4670]), one_scale, replace(between, looks=looks)) == [("take", product, 1, 0)]

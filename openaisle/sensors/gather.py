@@ -138,7 +138,7 @@ class Gatherer:
                 continue
             if device is not None and message.device_id:
                 device.device_id = message.device_id
-                device.sequence.take(message.boot_id, message.seq, message.time_ns)
+                device.sequence.recall(message.boot_id, message.seq, message.time_ns)
                 device.health.data_ns = max(device.health.data_ns, end_ns)
 
     # --- out -----------------------------------------------------------------------------------------------------

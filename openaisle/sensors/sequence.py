@@ -102,14 +102,21 @@ class Sequence:
         self.duplicates += verdict == Verdict.KNOWN
         return verdict
 
+    def recall(self, boot_id: int, seq: int, now_ns: int) -> None:
+        """Note a message that is stored already: of a boot not known yet, so is all before it."""
+        self._boots.setdefault(boot_id, _Boot(through=seq - 1, highest=seq - 1)).take(seq, now_ns)
+
     def expect(self, boot_id: int, seq: int, now_ns: int) -> None:
         """Somebody says that all up to this one have been sent."""
         self._boot(boot_id, seq).expect(seq, now_ns)
 
     def _boot(self, boot_id: int, before: int) -> _Boot:
-        """What is known of a boot; of a new one of a known device, all from 0 on is expected."""
+        """What is known of a boot; of a new one all from 0 on is expected, unless that is long ago.
+
+        Of the first one, too: who was not there when a device began to speak may not let it forget what it said.
+        """
         if boot_id not in self._boots:
-            first = -1 if self._boots and before <= FROM_ZERO else before
+            first = -1 if before <= FROM_ZERO else before
             self._boots[boot_id] = _Boot(through=first, highest=first)
             while len(self._boots) > KEPT_BOOTS:
                 self.lost += len(self._boots.pop(next(iter(self._boots))).gaps)

@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openaisle.messages import NANOSECONDS
-from openaisle.sensors.sequence import ASK_AFTER_NS, ASK_AGAIN_NS, DEAF, GIVE_UP_NS, HOLD_NS, Sequence, Span, Verdict
+from openaisle.sensors.sequence import (
+    ASK_AFTER_NS,
+    ASK_AGAIN_NS,
+    DEAF,
+    FROM_ZERO,
+    GIVE_UP_NS,
+    HOLD_NS,
+    Sequence,
+    Span,
+    Verdict,
+)
 
 SECOND = NANOSECONDS
 
@@ -16,14 +26,14 @@ def test_each_message_is_new_once_and_the_rest_is_known_to_be_missing(seqs: list
     sequence, taken = Sequence(), set[int]()
     for seq in seqs:
         known = sequence.take(1, seq, SECOND) == Verdict.KNOWN
-        assert known == (seq in taken or seq < seqs[0])
-        taken |= {seq} if seq >= seqs[0] else set()
-    missing = set(range(seqs[0], max(seqs) + 1)) - taken
+        assert known == (seq in taken)
+        taken.add(seq)
+    missing = set(range(max(seqs) + 1)) - taken
     asked = {seq for span in sequence.ask(2 * SECOND) for seq in range(span.first, span.last + 1)}
     assert asked == missing
     through = sequence.through()
     assert through is not None
-    assert through.last == min(missing, default=max(seqs[0], *seqs) + 1) - 1
+    assert through.last == min(missing, default=max(seqs) + 1) - 1
 
 
 def test_a_gap_is_asked_for_soon_again_and_in_the_end_given_up() -> None:
@@ -57,13 +67,29 @@ def test_the_stream_waits_for_a_young_gap_unless_the_device_never_answers() -> N
     assert sequence.holds(202)
 
 
-def test_after_a_reboot_all_from_zero_on_is_expected() -> None:
+def test_after_a_boot_all_from_zero_on_is_expected_unless_that_is_long_ago() -> None:
     sequence = Sequence()
-    sequence.take(1, 500, 0)
-    assert sequence.missing() == 0  # nothing is known of what was before us
+    sequence.take(1, FROM_ZERO + 2, 0)
+    assert sequence.missing() == 0  # nothing of what was before us will be of use
     sequence.take(2, 3, SECOND)
     assert sequence.ask(2 * SECOND) == [Span(2, 0, 2)]
-    assert sequence.take(1, 501, 2 * SECOND) == Verdict.NEXT  # one that was still on its way
+    assert sequence.take(1, FROM_ZERO + 3, 2 * SECOND) == Verdict.NEXT  # one that was still on its way
+
+
+def test_who_was_not_there_when_a_device_began_to_speak_does_not_let_it_forget_what_it_said() -> None:
+    sequence = Sequence()
+    sequence.take(1, 33, 0)
+    assert sequence.through() == Span(1, 0, -1)
+    assert sequence.ask(SECOND) == [Span(1, 0, 32)]
+
+
+def test_what_a_journal_holds_is_stored_with_all_before_it() -> None:
+    sequence = Sequence()
+    for seq in (33, 34, 36):
+        sequence.recall(1, seq, 0)
+    assert sequence.through() == Span(1, 0, 34)
+    assert sequence.take(1, 20, SECOND) == Verdict.KNOWN
+    assert sequence.ask(SECOND) == [Span(1, 35, 35)]
 
 
 def test_a_heartbeat_tells_of_a_message_that_never_came() -> None:

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from openaisle.model.heatmap import WIDTHS, ConvBlock, twice
+from openaisle.model.heatmap import Hourglass
 from openaisle.tokens.actor import ACTOR_FEATURES, ACTOR_SLOTS, MIDDLE_FRAME
 
 FRAMES = 1 + len(ACTOR_SLOTS)  # the background, then the event's
-WHOLE_WIDTH = 48  # of each of the 36 places before the whole window is looked at at once
 
 
 @dataclass(frozen=True)
@@ -26,25 +25,14 @@ class ActorOutputs:
     mask: Tensor  # [W, 3, 2304] logits: cells that show an actor, an actor's hand or what it holds, somebody else
 
 
-class ActorNetwork(nn.Module):
+class ActorNetwork(Hourglass):
     """Windows of events → ActorOutputs."""
 
     def __init__(self) -> None:
-        super().__init__()
-        a, b, c, d = WIDTHS
-        self.aim = nn.Sequential(nn.Linear(ACTOR_FEATURES, 64), nn.GELU(), nn.Linear(64, c))
-        self.first = ConvBlock(3 * FRAMES, a, 2)  # 48×48
-        self.lanes = nn.Conv2d(1, a, 3, padding=1)
-        self.second = nn.Sequential(ConvBlock(a, b, 2), ConvBlock(b, b))  # 24×24
-        self.third, self.third_on = ConvBlock(b, c, 2), nn.Sequential(ConvBlock(c, c), ConvBlock(c, c))  # 12×12
-        self.fourth = nn.Sequential(ConvBlock(c, d, 2), ConvBlock(d, d), ConvBlock(d, d))  # 6×6
-        self.squeeze = nn.Conv2d(d, WHOLE_WIDTH, 1)
-        self.whole = nn.Sequential(nn.Linear(WHOLE_WIDTH * 36, 128), nn.GELU(), nn.Linear(128, d))
-        self.up_third, self.join_third = nn.Conv2d(d, c, 1), ConvBlock(c, c)
-        self.up_second, self.join_second = nn.Conv2d(c, b, 1), ConvBlock(b, b)
-        self.up_first, self.join_first = nn.Conv2d(b, a, 1), ConvBlock(a, a)
-        self.beyond = nn.Linear(d, 4)
-        self.out = nn.Conv2d(a, 5, 1)
+        super().__init__(3 * FRAMES, ACTOR_FEATURES, 36)
+        self.lanes = nn.Conv2d(1, self.widths[0], 3, padding=1)
+        self.beyond = nn.Linear(self.widths[-1], 4)
+        self.out = nn.Conv2d(self.widths[0], 5, 1)
         self.trust = nn.Parameter(torch.tensor([0.6, 0.6]))  # views err together: what each adds is shrunk
 
     def forward(self, frames: Tensor, area: Tensor, features: Tensor) -> ActorOutputs:
@@ -52,15 +40,7 @@ class ActorNetwork(nn.Module):
         mixed = torch.is_autocast_enabled(frames.device.type)
         dtype = torch.get_autocast_dtype(frames.device.type) if mixed else features.dtype
         pictures, lanes = (x.to(dtype) * (1 / 128) for x in (frames.permute(0, 3, 1, 2), area[:, None]))
-        first = self.first(pictures) + self.lanes(lanes)
-        second = self.second(first)
-        third = self.third_on(self.third(second) + self.aim(features)[..., None, None])
-        fourth = self.fourth(third)
-        whole = self.whole(self.squeeze(fourth).flatten(1))
-        x = fourth + whole[..., None, None]
-        x = self.join_third(third + twice(self.up_third(x)))
-        x = self.join_second(second + twice(self.up_second(x)))
-        x = self.join_first(first + twice(self.up_first(x)))
+        x, whole = self.cells(self.first(pictures) + self.lanes(lanes), features)
         maps = self.out(x).flatten(2).float()  # [W, 5, 2304]
         heat = torch.cat([maps[:, :2], self.beyond(whole).float().unflatten(1, (2, 2))], dim=-1)
         return ActorOutputs(heat, maps[:, 2:])

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from openaisle.tokens.body import BODY_FEATURES
 
 WIDTHS = (32, 64, 128, 160)
-WHOLE_WIDTH = 48  # of each of the 25 places before the whole window is looked at at once
+WHOLE_WIDTH = 48  # of each place before the whole window is looked at at once
 
 
 @dataclass(frozen=True)
@@ -40,29 +40,26 @@ class ConvBlock(nn.Module):
         return x + y if self.residual else y
 
 
-class HeatmapNetwork(nn.Module):
-    """Windows around bodies → HeatmapOutputs."""
+class Hourglass(nn.Module):
+    """A window's convolutions down to a sixteenth of its side, once over the whole, and up to half again."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int, features: int, places: int) -> None:
+        """Channels of the pictures, numbers told of a window, and places (of a sixteenth) in it."""
         super().__init__()
-        a, b, c, d = WIDTHS
-        self.aim = nn.Sequential(nn.Linear(BODY_FEATURES, 64), nn.GELU(), nn.Linear(64, c))
-        self.first = ConvBlock(6, a, 2)  # 40×40
-        self.second = nn.Sequential(ConvBlock(a, b, 2), ConvBlock(b, b))  # 20×20
-        self.third, self.third_on = ConvBlock(b, c, 2), nn.Sequential(ConvBlock(c, c), ConvBlock(c, c))  # 10×10
-        self.fourth = nn.Sequential(ConvBlock(c, d, 2), ConvBlock(d, d), ConvBlock(d, d))  # 5×5
+        a, b, c, d = self.widths = WIDTHS
+        self.aim = nn.Sequential(nn.Linear(features, 64), nn.GELU(), nn.Linear(64, c))
+        self.first = ConvBlock(channels, a, 2)  # half the side
+        self.second = nn.Sequential(ConvBlock(a, b, 2), ConvBlock(b, b))
+        self.third, self.third_on = ConvBlock(b, c, 2), nn.Sequential(ConvBlock(c, c), ConvBlock(c, c))
+        self.fourth = nn.Sequential(ConvBlock(c, d, 2), ConvBlock(d, d), ConvBlock(d, d))
         self.squeeze = nn.Conv2d(d, WHOLE_WIDTH, 1)
-        self.whole = nn.Sequential(nn.Linear(WHOLE_WIDTH * 25, 128), nn.GELU(), nn.Linear(128, d))
+        self.whole = nn.Sequential(nn.Linear(WHOLE_WIDTH * places, 128), nn.GELU(), nn.Linear(128, d))
         self.up_third, self.join_third = nn.Conv2d(d, c, 1), ConvBlock(c, c)
         self.up_second, self.join_second = nn.Conv2d(c, b, 1), ConvBlock(b, b)
         self.up_first, self.join_first = nn.Conv2d(b, a, 1), ConvBlock(a, a)
-        self.outside = nn.Linear(d, 2)
-        self.out = nn.Conv2d(a, 4, 1)
 
-    def forward(self, now: Tensor, before: Tensor, features: Tensor) -> HeatmapOutputs:
-        """now, before uint8 [W, 80, 80, 3]; features [W, BODY_FEATURES]."""
-        n, o = (x.permute(0, 3, 1, 2).to(features.dtype) / 255.0 for x in (now, before))
-        first = self.first(torch.cat([n - 0.5, (n - o) * 2.0], dim=1))
+    def cells(self, first: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """From what the first layer made of windows: cells [W, a, side / 2, side / 2], and the whole [W, d]."""
         second = self.second(first)
         third = self.third_on(self.third(second) + self.aim(features)[..., None, None])
         fourth = self.fourth(third)
@@ -70,7 +67,21 @@ class HeatmapNetwork(nn.Module):
         x = fourth + whole[..., None, None]
         x = self.join_third(third + twice(self.up_third(x)))
         x = self.join_second(second + twice(self.up_second(x)))
-        x = self.join_first(first + twice(self.up_first(x)))
+        return self.join_first(first + twice(self.up_first(x))), whole
+
+
+class HeatmapNetwork(Hourglass):
+    """Windows around bodies → HeatmapOutputs."""
+
+    def __init__(self) -> None:
+        super().__init__(6, BODY_FEATURES, 25)
+        self.outside = nn.Linear(self.widths[-1], 2)
+        self.out = nn.Conv2d(self.widths[0], 4, 1)
+
+    def forward(self, now: Tensor, before: Tensor, features: Tensor) -> HeatmapOutputs:
+        """now, before uint8 [W, 80, 80, 3]; features [W, BODY_FEATURES]."""
+        n, o = (x.permute(0, 3, 1, 2).to(features.dtype) / 255.0 for x in (now, before))
+        x, whole = self.cells(self.first(torch.cat([n - 0.5, (n - o) * 2.0], dim=1)), features)
         maps = self.out(x).flatten(2).float()  # [W, 4, 1600]
         heat = torch.cat([maps[:, :2], self.outside(whole).float()[..., None]], dim=-1)
         return HeatmapOutputs(heat, maps[:, 2:])

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from openaisle.model import actor as model
+from openaisle.model import heatmap
 from openaisle.model.actor import FRAMES, ActorNetwork, ActorOutputs
 from openaisle.model.graphs import ActorGraph
 from openaisle.model.heatmap import HeatmapNetwork
@@ -334,7 +334,7 @@ def test_who_is_not_there_was_not_it() -> None:
 
 
 def test_the_loss_falls_on_a_batch_that_can_be_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model, "WIDTHS", NARROW)
+    monkeypatch.setattr(heatmap, "WIDTHS", NARROW)
     torch.manual_seed(0)
     network, known = ActorNetwork().train(), batch(6)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from openaisle.model import actor as model
+from openaisle.model import heatmap
 from openaisle.model.actor import FRAMES, ActorNetwork, ActorOutputs
 from openaisle.model.tasks import actor as task
 from openaisle.tokens.actor import (
@@ -245,7 +245,7 @@ def test_a_killed_and_resumed_actor_look_ends_with_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Running means of the norms and the trust in views included."""
-    monkeypatch.setattr(model, "WIDTHS", NARROW)
+    monkeypatch.setattr(heatmap, "WIDTHS", NARROW)
     shards = saved(tmp_path / "shards", 2)
     straight = trained(tmp_path / "straight", shards, monkeypatch)
     resumed = trained(tmp_path / "resumed", shards, monkeypatch, 2)
@@ -258,7 +258,7 @@ def test_a_killed_and_resumed_actor_look_ends_with_the_same_bits(
 def test_held_out_events_are_all_judged_and_in_the_same_way_twice(
     bank: ActorBank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model, "WIDTHS", NARROW)
+    monkeypatch.setattr(heatmap, "WIDTHS", NARROW)
     torch.manual_seed(0)
     network = ActorNetwork().eval()
     judged: list[int] = []

@@ -176,17 +176,24 @@ def products(case: Case, kind: str, visit: str, goods: Goods) -> Iterator[tuple[
 
 def unlike(case: Case, events: Sequence[LedgerEvent], goods: Goods) -> float:
     """What the look says against events: minus the log of its probability, but for a constant."""
+    return against(case.lane, [(event.gtin, signed(event)) for event in events], case.look, goods)
+
+
+def against(lane: str, moves: Sequence[tuple[str, int]], look: ShelfLook, goods: Goods) -> float:
+    """What a look says against that a lane got so many units of products (< 0: lost them)."""
     net: dict[str, int] = {}
-    for event in events:
-        net[event.gtin] = net.get(event.gtin, 0) + signed(event)
-    look, out = case.look, 0.0
+    for gtin, units in moves:
+        net[gtin] = net.get(gtin, 0) + units
+    out = 0.0
     for side, sign in enumerate((-1, 1)):  # what left, what came
         moved = [gtin for gtin, units in net.items() if units * sign > 0]
+        if not moved and any(units * sign > 0 for _, units in moves):
+            continue  # what was taken and put back may lie elsewhere now
         seen = float(look.changed[side]) * (1 if moved else -1)
         out += min(float(np.logaddexp(0.0, -seen)), MOST_LOOKS)
         if len(moved) == 1 and moved[0] in goods.row:
             out -= TRUST * (float(look.named[side, goods.row[moved[0]]]) + float(np.log(len(goods.row))))
-    units = net.get(goods.planned.get(case.lane, ""), 0)
+    units = net.get(goods.planned.get(lane, ""), 0)
     return out - float(look.net[int(np.clip(units, -MOST_UNITS, MOST_UNITS)) + MOST_UNITS])
 
 

@@ -99,7 +99,11 @@ def ledger_event(state: State, tick: Tick, numbered: tuple[int, WrittenEvent], s
 def lie(
     lying: Mapping[tuple[int, int], tuple[int, int]], entry: LedgerEvent, replaced: LedgerEvent | None, setup: Setup
 ) -> Mapping[tuple[int, int], tuple[int, int]]:
-    """What lies in a wrong lane after an entry of the ledger."""
+    """What lies in a wrong lane after an entry of the ledger.
+
+    Units below zero, of what nobody knew to lie there, are kept until the lane's scale has told what it was: only so
+    can the entry be taken back.
+    """
     out = dict(lying)
     second = entry.time_ns // NANOSECONDS
     for event, sign in ((replaced, 1), (entry, -1)):
@@ -109,6 +113,6 @@ def lie(
         if setup.table.product[lane] == product:
             continue
         units = out.pop((lane, product), (0, 0))[0] + sign * event.delta(event.visit)
-        if units > 0:
+        if units > 0 or (units < 0 and setup.table.scale[lane] >= 0):
             out[lane, product] = (units, second)
     return out

@@ -1,15 +1,18 @@
-"""What the looks at lanes without scales are told of the state, and the entries that come of them."""
+"""What the looks at shelves are told of the state, and the entries that come of them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
+from openaisle.accounts import MOST_SURE
 from openaisle.messages import NANOSECONDS
-from openaisle.predictor import Predictor
+from openaisle.predictor import Predictor, ShelfLook, ShelfWindows
 from openaisle.receipts.events import Evidence, LedgerEvent
 from openaisle.receipts.ledger import fold
+from openaisle.second_look import Decided, Shelves, Windows, decide, opened
 from openaisle.settle import ALONE_TICKS, Around, Sight, Stills
 from openaisle.shelves import clear_windows
 from openaisle.state import Setup, State
@@ -37,6 +40,54 @@ def surroundings(state: State, tick: Tick, predictor: Predictor, setup: Setup) -
     end_ns = tick.time_ns + NANOSECONDS
     leaving = frozenset(s.visit for s in state.shoppers if s.left_ns and s.left_ns < end_ns)
     return Around(reach_of(state, setup), baskets_of(state), lying_of(state, setup), leaving, state.stills, look)
+
+
+def look_twice(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[State, list[LedgerEvent]]:
+    """What the shelves say now of events on scales that could have been something else: corrections."""
+    if not (setup.settles and setup.scales):
+        return state, []
+    moving = state.weighing.watch.open
+    known = opened(state.second, moving, state.stills)
+    end_ns = tick.time_ns + NANOSECONDS
+    inside = {s.visit for s in state.shoppers if not s.left_ns or s.left_ns >= end_ns}
+    waiting = [e.event_id for p in known.pending.values() for e in p.events]
+    hurried = frozenset(name for name in waiting if state.ledger.standing(name).visit not in inside)
+
+    def windows(lane: str, before: Stills, since: int) -> Windows | None:
+        product = int(setup.table.product[setup.store.lane_index[lane]])
+        views = setup.shelf_views[lane]
+        found = clear_windows(views, (before, state.stills), since, product) if before and product >= 0 else None
+        if found is None:
+            return None
+        return found, float((found.features[:, 0] ** 2).sum() / sum(view.features[0] ** 2 for view in views))
+
+    def look(shown: ShelfWindows) -> ShelfLook:
+        return predictor.look_at_shelf(shown, setup.shelf_vectors)
+
+    shelves = Shelves(windows, look, setup.goods, [lane.id for lane in setup.store.lanes])
+    known, decided = decide(known, tick.index, hurried, moving, shelves)
+    entries = [entry for found in decided for entry in mended(found, state, tick, setup)]
+    open_scales = known.pending.keys() | moving | {scale_of(found.event.chosen.lane, setup) for found in decided}
+    lying = {key: here for key, here in state.lying.items() if here[0] > 0 or scale_of(key[0], setup) in open_scales}
+    return replace(state, second=known, lying=lying), entries
+
+
+def scale_of(lane: int, setup: Setup) -> int:
+    """The scale under a lane (store index), -1 = none."""
+    return int(setup.table.scale[lane])
+
+
+def mended(found: Decided, state: State, tick: Tick, setup: Setup) -> Iterator[LedgerEvent]:
+    """The correction for an event that was something else, where it still stands as it was decided on."""
+    event, way, store = found.event, found.way, setup.store
+    old, chosen = state.ledger.standing(event.event_id), found.event.chosen
+    units = -event.sign * chosen.units
+    if (old.gtin, old.delta(old.visit)) == (store.products[chosen.product].gtin, units):
+        yield replace(
+            old, event_id=f"{event.event_id}~{tick.index}s", kind="correction", supersedes=event.event_id, to_visit="",
+            gtin=store.products[way.product].gtin, quantity=-event.sign * way.units, lane=store.lanes[way.lane].id,
+            time_ns=tick.time_ns + NANOSECONDS, confidence=min(MOST_SURE, found.sure), reason="the shelf shows it",
+        )  # fmt: skip
 
 
 def found_late(event: LedgerEvent, number: int, tick: Tick, setup: Setup) -> LedgerEvent:
@@ -73,5 +124,5 @@ def baskets_of(state: State) -> dict[str, dict[str, int]]:
 
 def lying_of(state: State, setup: Setup) -> frozenset[tuple[str, str]]:
     """Lane and GTIN of what is known to lie in wrong lanes."""
-    store = setup.store
-    return frozenset((store.lanes[lane].id, store.products[product].gtin) for lane, product in state.lying)
+    store, known = setup.store, [key for key, (units, _) in state.lying.items() if units > 0]
+    return frozenset((store.lanes[lane].id, store.products[product].gtin) for lane, product in known)

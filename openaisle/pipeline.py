@@ -17,7 +17,7 @@ from openaisle.accounts import NAMELESS
 from openaisle.actors import filmed, views_of
 from openaisle.blind import note_blindness
 from openaisle.booking import book, charge, charged, updates_since
-from openaisle.correcting import found_late, surroundings
+from openaisle.correcting import found_late, look_twice, surroundings
 from openaisle.errors import ModelError, Problem
 from openaisle.hands import glance
 from openaisle.identity import Identities, confirm, known_looks
@@ -122,7 +122,9 @@ def decide(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tupl
     state, updates = charge(state, tick, events, setup)
     state, weighed = weigh(state, tick, known, predictor, setup)
     state, seen = correct(state, tick, known, predictor, setup)
-    return state, (*updates, *weighed, *seen)
+    state, mended = look_twice(state, tick, predictor, setup)
+    state, again = book(state, tick, mended, setup)
+    return state, (*updates, *weighed, *seen, *again)
 
 
 def film(state: State, tick: Tick, setup: Setup) -> State:

@@ -20,6 +20,7 @@ from openaisle.owners import settle_owner
 from openaisle.predictor import Predictor, floats
 from openaisle.receipts.events import Evidence, LedgerEvent
 from openaisle.receipts.ledger import fold
+from openaisle.second_look import Doubtful, added
 from openaisle.state import ReceiptUpdate, Setup, State
 from openaisle.tokens.journey import FRAME_HZ
 from openaisle.tokens.scales import AHEAD_S, RATE_HZ, TICK_S
@@ -28,7 +29,7 @@ from openaisle.weighing.identify import Scene
 from openaisle.weighing.interactions import Interaction, watch
 from openaisle.weighing.learnt import SURE, Learnt
 from openaisle.weighing.memory import KEPT_SLOTS, Slot, Weighing
-from openaisle.weighing.split import Event, Lost, Part, split
+from openaisle.weighing.split import Event, Lost, Part, Way, split
 from openaisle.weighing.witness import Told
 
 LEAST_CONFIDENCE, MOST_CONFIDENCE = 0.05, 0.97
@@ -122,7 +123,8 @@ def explained(state: State, found: Interaction, predictor: Predictor, rest: _Res
     parts = split(found, scene_before(state, standing, setup), hands, setup.table)
     events = [event for part in parts for event in part.events]
     updates: list[ReceiptUpdate] = []
-    for entry, chances in entries(standing, events, hands.visits, rest):
+    pairs = paired(standing, events, hands.visits, setup)
+    for entry, chances in entries(standing, events, pairs, (hands.visits, rest)):
         name = entry.supersedes or entry.event_id
         state = replace(state, doubts={**state.doubts, name: chances} if chances else state.doubts)
         booked = [entry] if entry.supersedes else settle_owner(entry, state.ledger, state.doubts)
@@ -134,7 +136,16 @@ def explained(state: State, found: Interaction, predictor: Predictor, rest: _Res
     for part in parts:
         learnt = weighed(learnt, part)
     told = tuple(t for t in memory.told if t not in about)
-    return replace(state, weighing=replace(memory, told=told, learnt=learnt)), [*updates, *changed]
+    second = state.second
+    for scale in found.scales:
+        names = {j: standing[i][0].event_id for i, j in pairs.items()}
+        doubts = [
+            Doubtful(names.get(j, late_name(event, rest, j)), event.move.kind, way_of(event), event.ways)
+            for j, event in enumerate(events) if event.move.scale == scale
+        ]  # fmt: skip
+        second = added(second, scale, doubts, tick.index)
+    state = replace(state, weighing=replace(memory, told=told, learnt=learnt), second=second)
+    return state, [*updates, *changed]
 
 
 def scene_before(state: State, standing: Sequence[tuple[Told, LedgerEvent]], setup: Setup) -> Scene:
@@ -154,14 +165,18 @@ def scene_before(state: State, standing: Sequence[tuple[Told, LedgerEvent]], set
             del basket[product]
         if setup.table.product[told.lane] != product:
             learnt = learnt.moved(told.lane, product, units)
+    learnt = replace(learnt, lying={key: units for key, units in learnt.lying.items() if units > 0})
     return Scene(lanes, setup.table.product.tolist(), setup.goods.beside, learnt, baskets)
 
 
 def entries(
-    standing: Sequence[tuple[Told, LedgerEvent]], events: Sequence[Event], visits: Sequence[str], rest: _Rest
+    standing: Sequence[tuple[Told, LedgerEvent]],
+    events: Sequence[Event],
+    pairs: Mapping[int, int],
+    around: tuple[Sequence[str], _Rest],
 ) -> Iterator[tuple[LedgerEvent, dict[str, float]]]:
     """Entries, with each visit's chance, that turn what stands into what the scales say; none where they agree."""
-    pairs = paired(standing, events, visits, rest.setup)
+    visits, rest = around
     for i, (told, event) in enumerate(standing):
         if i in pairs:
             found = events[pairs[i]]
@@ -222,12 +237,21 @@ def correction(told: Told, event: LedgerEvent, rest: _Rest, found: tuple[Event, 
 def late(found: Event, visit: str, rest: _Rest, number: int) -> LedgerEvent:
     """The entry for an event that nobody wrote."""
     move, store = found.move, rest.setup.store
-    name = f"t{rest.tick.index:06d}-w{move.scale}.{number}"
     return LedgerEvent(
-        name, rest.time_ns(found.sample), "take" if move.kind == "take" else "return", visit,
+        late_name(found, rest, number), rest.time_ns(found.sample), "take" if move.kind == "take" else "return", visit,
         store.products[move.product].gtin, move.units, sure(found), store.lanes[move.lane].id,
         evidence=rest.evidence(move.lane, found.sample), reason="the settled scales show it",
     )  # fmt: skip
+
+
+def late_name(found: Event, rest: _Rest, number: int) -> str:
+    """The name of such an entry."""
+    return f"t{rest.tick.index:06d}-w{found.move.scale}.{number}"
+
+
+def way_of(found: Event) -> Way:
+    """What an event was taken for."""
+    return Way(found.move.lane, found.move.product, found.move.units, 0.0)
 
 
 def remark(lost: Lost, visit: str, rest: _Rest) -> LedgerEvent:

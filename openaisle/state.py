@@ -15,6 +15,7 @@ from openaisle.predictor import Arrays, WrittenEvent
 from openaisle.receipts.document import Update
 from openaisle.receipts.ledger import Ledger
 from openaisle.receipts.pricing import Receipt
+from openaisle.second_look import SecondLooks
 from openaisle.settle import Settled, Stills
 from openaisle.store.store import Store
 from openaisle.tokens.actor import ActorView
@@ -108,6 +109,7 @@ class State:
     identities: Identities = field(default_factory=Identities)
     weighing: Weighing = field(default_factory=Weighing)
     settled: Settled = field(default_factory=Settled)
+    second: SecondLooks = field(default_factory=SecondLooks)
     doubts: Doubts = field(default_factory=dict)
     finished: Mapping[str, int] = field(default_factory=dict)  # visit → when its receipt became final
     blind: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (kind, sensor) → since when

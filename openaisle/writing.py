@@ -63,6 +63,8 @@ def candidates(state: State, tick: Tick, setup: Setup) -> tuple[Candidate, ...]:
             age = (tick.time_ns - line.time_ns) / NANOSECONDS
             out.append(Candidate(setup.store.product_index[line.gtin], line.quantity, age, shopper=row))
     for (lane, product), (units, since) in state.lying.items():
+        if units <= 0:
+            continue
         out.append(Candidate(product, units, max(0.0, tick.time_ns / NANOSECONDS - since), lane=lane))
     return tuple(out)
 

@@ -32,6 +32,11 @@ class Goods:
             out[scale] = (*out.get(scale, ()), lane)
         return out
 
+    @cached_property
+    def gtins(self) -> tuple[str, ...]:
+        """GTINs by catalogue row."""
+        return tuple(sorted(self.row, key=lambda gtin: self.row[gtin]))
+
     def lanes_on(self, scale: int) -> tuple[str, ...]:
         """The lanes that stand on a scale."""
         return self.places.get(scale, ())

@@ -24,6 +24,7 @@ ASTRAY_COST = 2.5  # somebody puts down what does not belong there
 NOT_OWNED_COST = 5.0  # a return of what nobody has: a take was missed, or another product is meant
 STRANGER_COST = 2.5  # beside the choice among all products
 MORE_COST = 1.5  # of each further unit of what does not belong there
+UNKNOWN_COST = 4.0  # the same of what nobody knew to lie there
 TOGETHER_COST = 0.7  # two moves on one scale in one step
 READING_G, NOISES = 1.5, 0.4  # deviation of a rest's level: grams, and share of a sample's noise
 UNIT_SPREAD = 0.015  # of a unit around its batch
@@ -216,7 +217,7 @@ def takes(scale: int, lane: int, change: float, scene: Scene) -> Iterator[Move]:
         near = np.abs(units * catalogued - abs(change)) < 0.12 * units * catalogued + STRANGER_G
         for product in np.flatnonzero(near & (catalogued > 0)).tolist():
             if product != own and (lane, product) not in learnt.lying:
-                yield Move("take", lane, scale, product, units, choice + MORE_COST * (units - 1))
+                yield Move("take", lane, scale, product, units, choice + UNKNOWN_COST * (units - 1))
 
 
 def known_units(lane: int, scene: Scene) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,7 @@ what the decoder wrote of it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 
 from openaisle.tokens.journey import LaneTable
 from openaisle.weighing.associate import Hands, assign, chances, cost_of_anybody, visits_allowed
-from openaisle.weighing.identify import NOISES, READING_G, Explanation, Law, Move, Scene, candidates, explain
+from openaisle.weighing.identify import (
+    NOISES,
+    READING_G,
+    Explanation,
+    Law,
+    Move,
+    Scene,
+    candidates,
+    explain,
+    spent,
+)
 from openaisle.weighing.interactions import Interaction
 from openaisle.weighing.witness import HIDDEN_SHARE, NEAR, PLACED, Told, likeliest, teller, testimony
 
@@ -32,9 +42,22 @@ ALONE_SHOWN, ALONE_SEEN = 0.25, 0.4  # exponents of hands and pictures where not
 SURELY = 0.7  # chance of each unit's person
 IN_LANE = -1.3  # log density of a hand (associate.py) that was in the lane all the time
 BESIDE = -4.0  # and of one that was near by
+FAR_COST = 13.0  # of another way that is not worth a look
+NAMING = 0.5  # share of the testimony for a move that is about which product it was
 LOST_G, LOST_NOISES = 15.0, 6.0  # less than this is no product that went unseen
-LEAST_G, LEAST_NOISES = 3.0, 1.5  # a scale that changed less has no moves of its own
+LEAST_G, LEAST_NOISES = 3.0, 1.5  # a scale that changed less has no moves of its own,
+TOLD_NOISES = 0.5  # or so little, where something was written of it
 Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Way:
+    """What else a move may have been: so many units of a product of a lane, and the log-odds against it."""
+
+    lane: int
+    product: int
+    units: int
+    cost: float
 
 
 @dataclass(frozen=True)
@@ -47,6 +70,7 @@ class Event:
     people: tuple[float, ...]  # chance of each column
     confidence: float
     grams: float | None  # that the scales say it weighed, where it was the only one of its step
+    ways: tuple[Way, ...] = ()  # other ones, by masses and people; () = it was shared
 
 
 @dataclass(frozen=True)
@@ -146,7 +170,8 @@ def between(found: Interaction, span: tuple[int, int], scene: Scene, hands: Hand
     seen: dict[int, Float] = {}
     options: dict[int, list[Move]] = {}
     for i, scale in enumerate(found.scales):
-        if abs(change[i]) < max(LEAST_G, LEAST_NOISES * float(found.noise[i])):
+        spoken_of = any(t.scale == scale for t in hands.told)
+        if abs(change[i]) < max(LEAST_G, (TOLD_NOISES if spoken_of else LEAST_NOISES) * float(found.noise[i])):
             continue
         for move in candidates(scale, float(change[i]), scene):
             if move.lane not in seen:
@@ -160,9 +185,33 @@ def between(found: Interaction, span: tuple[int, int], scene: Scene, hands: Hand
             options.setdefault(scale, []).append(replace(move, cost=cost, spoken=spoken, of=of))
     told = explain(law, options)
     passed = {scale: partial(found.passed, i, span) for i, scale in enumerate(found.scales)}
-    events = tuple(attributed(told, (change, instant, passed), hands, table))
+    events = tuple(
+        replace(event, ways=other_ways(law, told.moves, event.move, options[event.move.scale]))
+        for event in attributed(told, (change, instant, passed), hands, table)
+    )  # fmt: skip
     lost = None if events else missing(found, (change, instant), (scene, hands), table)
     return Part(first, last, told, events, lost)
+
+
+def other_ways(law: Law, moves: Sequence[Move], move: Move, options: Sequence[Move]) -> tuple[Way, ...]:
+    """What one of the moves that explain a step may have been instead, if the others were as they are."""
+    if move not in moves:
+        return ()
+    others = [other for other in moves if other is not move]
+    kept = law.misfit(moves) + blunt(moves)
+    out: dict[tuple[int, int, int], Way] = {}
+    for option in options:
+        tried = [*others, option]
+        cost = law.misfit(tried) + blunt(tried) - kept
+        key = option.lane, option.product, option.units
+        if option.kind == move.kind and cost < FAR_COST and key != (move.lane, move.product, move.units):
+            out[key] = Way(*key, cost)
+    return tuple(sorted(out.values(), key=lambda way: way.cost))
+
+
+def blunt(moves: Sequence[Move]) -> float:
+    """What speaks against moves, with less of the testimony: the decoder cannot name what does not belong there."""
+    return spent(moves) + (1.0 - NAMING) * sum(move.spoken for move in moves)
 
 
 def missing(

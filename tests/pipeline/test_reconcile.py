@@ -182,3 +182,16 @@ def test_a_model_whose_word_stands_is_not_corrected() -> None:
     (line,) = last.receipts["ann"].lines
     assert line.quantity == 3
     assert not RulePredictor(Scripted()).settles
+
+
+def test_a_stranger_that_nobody_knew_of_is_not_known_to_lie_there_because_it_was_written() -> None:
+    """Written crisps out of the cola's lane, where a can went: taken back, they never lay there."""
+    predictor = Altered(lambda e: [replace(e, product=2, confidence=0.3)])
+    setup, state = set_up(STORE, predictor)
+    seen: set[int] = set()
+    for tick in Ticker(STORE).ticks(shopping([(4.0, 0, -GRAMS[COLA])], ANN, 20.0)):
+        state, _ = step(state, tick, predictor, setup)
+        seen |= {units for units, _ in state.lying.values()}
+    assert state.ledger.standing(state.ledger.events[0].event_id).gtin.endswith(COLA)
+    assert seen <= {-1}
+    assert state.lying == {}

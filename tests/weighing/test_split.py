@@ -240,3 +240,25 @@ def test_pictures_tell_the_lane_where_two_on_one_scale_hold_goods_of_one_mass() 
             return seen
 
         assert run(found([5000, 4670]), one_scale, replace(between, looks=looks)) == [("take", product, 1, 0)]
+
+
+def test_an_event_knows_what_else_it_may_have_been() -> None:
+    """Products of about the same mass, other lanes of the scale; what is shared by two people is not in doubt."""
+    alike = replace(SCENE, lanes={0: (0, 1)}, learnt=Learnt((330.0, 334.0, 50.0)))
+    (part,) = split(found([5000, 4670]), alike, hands(in_lane(0)), TABLE)
+    (event,) = part.events
+    ways = {(way.lane, way.product, way.units): way.cost for way in event.ways}
+    assert (0, COLA, 1) not in ways
+    assert 0 < ways[0, BEANS, 1] < ways[1, BEANS, 1]  # a stranger; nobody's hand was there
+    assert not any(product == CRISPS for _, product, _ in ways)
+    both = hands(in_lane(0), in_lane(0))
+    (part,) = split(found([5000, 4340]), SCENE, both, TABLE)
+    assert [event.ways for event in part.events] == [(), ()]
+
+
+def test_of_a_noisy_scale_a_small_step_counts_if_something_was_told_of_it() -> None:
+    noisy = found([5000, 4987], noise=10.0)
+    tea = replace(SCENE, learnt=Learnt((13.0, 420.0, 50.0)))
+    said = Told("e", 0, 0, 15, "take", COLA, 1, {"v0": 1.0}, 0.6)
+    assert run(noisy, tea, replace(ALONE, told=(said,))) == [("take", COLA, 1, 0)]
+    assert run(noisy, tea) == []

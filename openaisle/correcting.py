@@ -78,15 +78,17 @@ def scale_of(lane: int, setup: Setup) -> int:
 
 
 def mended(found: Decided, state: State, tick: Tick, setup: Setup) -> Iterator[LedgerEvent]:
-    """The correction for an event that was something else, where it still stands as it was decided on."""
+    """The correction for an event that was something else, or is not sure, where it stands as it was decided on."""
     event, way, store = found.event, found.way, setup.store
     old, chosen = state.ledger.standing(event.event_id), found.event.chosen
     units = -event.sign * chosen.units
-    if (old.gtin, old.delta(old.visit)) == (store.products[chosen.product].gtin, units):
+    stands = (old.gtin, old.delta(old.visit)) == (store.products[chosen.product].gtin, units)
+    if stands and (way is not chosen or old.confidence > found.sure):
         yield replace(
             old, event_id=f"{event.event_id}~{tick.index}s", kind="correction", supersedes=event.event_id, to_visit="",
             gtin=store.products[way.product].gtin, quantity=-event.sign * way.units, lane=store.lanes[way.lane].id,
-            time_ns=tick.time_ns + NANOSECONDS, confidence=min(MOST_SURE, found.sure), reason="the shelf shows it",
+            time_ns=tick.time_ns + NANOSECONDS, confidence=min(MOST_SURE, found.sure),
+            reason="the shelf leaves it open" if way is chosen else "the shelf shows it",
         )  # fmt: skip
 
 

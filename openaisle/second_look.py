@@ -2,7 +2,7 @@
 
 Several products weigh about the same, a stranger may lie in a lane, and lanes share scales. Once the shelf shows again
 without anybody before it, its pictures from before and after say what left and what came (`Predictor.look_at_shelf`).
-Masses, people and pictures together decide; where that is another thing, the ledger gets an entry with its reason. Pure.
+Masses, people and pictures decide together; where it was another thing, the ledger gets an entry with its reason. Pure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ MOST_EVENTS, MOST_WAYS = 3, 16  # of the latest doubtful events of a scale, and 
 MARGIN = 0.7  # log-odds by which another way must beat the one that is written
 SEEN_SHARE = 0.5  # of a lane's pixels in all views that must be clear
 WAIT_TICKS = 60  # for clear views: then those that there are must do
+NEAR_COST = 6.0  # of what a lane is waited for; others are looked at if they show
 LOOKED = 1.0  # exponent of what pictures say
+OPEN = 0.6  # an event that stands as it is with less than this chance is not sure any more
 Windows = tuple[ShelfWindows, float]  # clear views, and their share of the lane's pixels in all
 
 
@@ -61,7 +63,7 @@ class SecondLooks:
 
 @dataclass(frozen=True)
 class Decided:
-    """An event that was something else, and how sure that is."""
+    """What an event was after all, and how sure that is."""
 
     event: Doubtful
     way: Way
@@ -102,7 +104,8 @@ def decide(
             continue
         names = concerned(waiting, shelves.lanes)
         seen = {name: shelves.windows(name, waiting.before, waiting.since) for name in names}
-        clear = all(windows is not None and windows[1] >= SEEN_SHARE for windows in seen.values())
+        shown = {name for name, windows in seen.items() if windows is not None and windows[1] >= SEEN_SHARE}
+        clear = all(name in shown for name, cost in names.items() if cost <= NEAR_COST)
         if not (clear or hurry or tick - waiting.since >= WAIT_TICKS):
             continue
         found: list[Decided] = []
@@ -119,26 +122,32 @@ def decide(
     return replace(known, pending=pending), out
 
 
-def concerned(waiting: Pending, lanes: Sequence[str]) -> tuple[str, ...]:
-    """The lanes from which something may have gone, or to which it may have come."""
-    return tuple(sorted({lanes[way.lane] for event in waiting.events for way in (event.chosen, *event.ways)}))
+def concerned(waiting: Pending, lanes: Sequence[str]) -> dict[str, float]:
+    """The lanes from which something may have gone, or to which it may have come, and the least that it costs."""
+    out: dict[str, float] = {}
+    for event in waiting.events:
+        for way in (event.chosen, *event.ways):
+            out[lanes[way.lane]] = min(way.cost, out.get(lanes[way.lane], way.cost))
+    return out
 
 
 def likeliest(events: Sequence[Doubtful], looks: Mapping[str, ShelfLook], shelves: Shelves) -> list[Decided]:
-    """Which of the events were something else, by masses and looks together."""
+    """Which of the events were something else by masses and looks together, and which may well have been."""
     doubtful = [event for event in events if event.ways][-MOST_EVENTS:]
     fixed = [(event, event.chosen) for event in events if event not in doubtful]
     ways = list(itertools.product(*([event.chosen, *event.ways[: MOST_WAYS - 1]] for event in doubtful)))
     costs = np.array([cost_of([*fixed, *zip(doubtful, way, strict=True)], looks, shelves) for way in ways])
-    best = int(costs.argmin())
-    if not looks or costs[0] - costs[best] < MARGIN:
+    if not looks:
         return []
-    weight = np.exp(costs[best] - costs)
+    best = int(costs.argmin())
+    best = best if costs[0] - costs[best] >= MARGIN else 0
+    weight = np.exp(costs.min() - costs)
     out = []
     for i, (event, way) in enumerate(zip(doubtful, ways[best], strict=True)):
-        if way is not event.chosen:
-            same = np.array([(w[i].product, w[i].units) == (way.product, way.units) for w in ways])
-            out.append(Decided(event, way, float(weight[same].sum() / weight.sum())))
+        same = np.array([(w[i].product, w[i].units) == (way.product, way.units) for w in ways])
+        sure = float(weight[same].sum() / weight.sum())
+        if way is not event.chosen or sure < OPEN:
+            out.append(Decided(event, way, sure))
     return out
 
 

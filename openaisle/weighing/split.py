@@ -43,7 +43,7 @@ SURELY = 0.7  # chance of each unit's person
 IN_LANE = -1.3  # log density of a hand (associate.py) that was in the lane all the time
 BESIDE = -4.0  # and of one that was near by
 FAR_COST = 13.0  # of another way that is not worth a look
-NAMING = 0.5  # share of the testimony for a move that is about which product it was
+NAMING = 0.5  # share of the testimony for a move that is not counted against what else it may have been
 LOST_G, LOST_NOISES = 15.0, 6.0  # less than this is no product that went unseen
 LEAST_G, LEAST_NOISES = 3.0, 1.5  # a scale that changed less has no moves of its own,
 TOLD_NOISES = 0.5  # or so little, where something was written of it
@@ -198,20 +198,16 @@ def other_ways(law: Law, moves: Sequence[Move], move: Move, options: Sequence[Mo
     if move not in moves:
         return ()
     others = [other for other in moves if other is not move]
-    kept = law.misfit(moves) + blunt(moves)
+    kept = law.misfit(moves) + spent(moves)
     out: dict[tuple[int, int, int], Way] = {}
     for option in options:
         tried = [*others, option]
-        cost = law.misfit(tried) + blunt(tried) - kept
+        deaf = NAMING if law.scene.own[option.lane] == option.product else 1.0  # the decoder cannot name strangers
+        cost = law.misfit(tried) + spent(tried) - kept - deaf * (move.spoken - option.spoken)
         key = option.lane, option.product, option.units
         if option.kind == move.kind and cost < FAR_COST and key != (move.lane, move.product, move.units):
             out[key] = Way(*key, cost)
     return tuple(sorted(out.values(), key=lambda way: way.cost))
-
-
-def blunt(moves: Sequence[Move]) -> float:
-    """What speaks against moves, with less of the testimony: the decoder cannot name what does not belong there."""
-    return spent(moves) + (1.0 - NAMING) * sum(move.spoken for move in moves)
 
 
 def missing(

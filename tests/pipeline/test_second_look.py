@@ -85,6 +85,14 @@ def test_masses_outweigh_a_look_that_is_not_sure() -> None:
     assert tell(waiting(take(Way(0, 5, 1, 12.0))), {"l1": unsure})[1] == []
 
 
+def test_what_remains_open_is_said_to_be() -> None:
+    """Neither masses nor pictures tell: the event stays, less sure than half."""
+    blank = replace(shelf_look(), changed=np.zeros(2, np.float32), net=np.zeros(9, np.float32))
+    _, (found,) = tell(waiting(take(Way(0, 5, 1, 0.2), Way(0, 6, 1, 0.2))), {"l1": blank})
+    assert found.way is found.event.chosen
+    assert 0.3 < found.sure < 0.5
+
+
 def test_of_two_lanes_on_one_scale_the_one_that_changed_is_meant() -> None:
     doubt = take(Way(1, 1, 1, 2.0))
     looks = {"l1": shelf_look(), "l2": shelf_look(left=BESIDE, net=-1)}
@@ -160,6 +168,7 @@ def test_a_run_corrects_a_stranger_that_weighs_as_much(sees: bool) -> None:
     first, *later = state.ledger.events
     assert first.gtin == COLA
     assert [(e.gtin, e.quantity, e.supersedes) for e in later] == ([(BEANS, 1, first.event_id)] if sees else [])
+    assert not sees or later[0].reason == "the shelf shows it"
     assert state.lying == {}
     *_, last = run(store, sent, eyes)
     (line,) = last.receipts["ann"].lines

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaisle.tokens.journey import LaneTable
+from openaisle.tokens.scales import RATE_HZ
 from openaisle.weighing.associate import Hands, assign, chances, cost_of_anybody, visits_allowed
 from openaisle.weighing.identify import (
     NOISES,
@@ -28,7 +29,7 @@ from openaisle.weighing.identify import (
     explain,
     spent,
 )
-from openaisle.weighing.interactions import Interaction
+from openaisle.weighing.interactions import REST, Interaction, Rest
 from openaisle.weighing.witness import HIDDEN_SHARE, NEAR, PLACED, Told, likeliest, teller, testimony
 
 MOST_RESTS = 9
@@ -44,6 +45,7 @@ IN_LANE = -1.3  # log density of a hand (associate.py) that was in the lane all 
 BESIDE = -4.0  # and of one that was near by
 FAR_COST = 13.0  # of another way that is not worth a look
 NAMING = 0.5  # share of the testimony for a move that is not counted against what else it may have been
+HIDDEN_NOISES = 8.0  # a step of less may lie within what counts as rest
 LOST_G, LOST_NOISES = 15.0, 6.0  # less than this is no product that went unseen
 LEAST_G, LEAST_NOISES = 3.0, 1.5  # a scale that changed less has no moves of its own,
 TOLD_NOISES = 0.5  # or so little, where something was written of it
@@ -121,7 +123,7 @@ class _Path:
 
 def split(found: Interaction, scene: Scene, hands: Hands, table: LaneTable) -> tuple[Part, ...]:
     """The likeliest parts of an interaction, in order of time."""
-    found = shortened(found)
+    found = shortened(divided(found, hands.told, scene))
     steps = [step_of(t, found) for t in hands.told]
     best = [_Path(0.0, (), scene)]
     for last in range(1, len(found.rests)):
@@ -134,6 +136,46 @@ def split(found: Interaction, scene: Scene, hands: Hands, table: LaneTable) -> t
         cost, first, part = min(ways, key=lambda way: way[0])
         best.append(_Path(cost, (*best[first].parts, part), after(best[first].scene, part, hands)))
     return best[-1].parts
+
+
+def divided(found: Interaction, said: Sequence[Told], scene: Scene) -> Interaction:
+    """An interaction with rests divided where something was told that the scale is too noisy to show as a step."""
+    rests, steps = list(found.rests), list(found.instants)
+    for told in sorted(said, key=lambda t: t.sample):
+        if told.scale not in found.scales or not len(found.samples):
+            continue
+        row = found.scales.index(told.scale)
+        grams = scene.learnt.mass(told.product)[0] * told.units
+        if not 0 < grams < HIDDEN_NOISES * float(found.noise[row]):
+            continue
+        i = next((i for i, rest in enumerate(rests) if rest.begin + REST < told.sample < rest.end - REST), -1)
+        at = steepest_within(found, rests[i], row, told.sample) if i >= 0 else -1
+        if at >= 0:
+            parts = [Rest(rests[i].begin, at, rests[i].grams), Rest(at, rests[i].end, rests[i].grams)]
+            rests[i : i + 1] = [replace(part, grams=level_of(found, part)) for part in parts]
+            steps.insert(i, (at,) * len(found.scales))
+    return replace(found, rests=tuple(rests), instants=tuple(steps))
+
+
+def steepest_within(found: Interaction, rest: Rest, row: int, sample: int) -> int:
+    """Where within a rest, near a sample, two levels fit best; -1 where too little is on record."""
+    first, last = max(rest.begin, found.begin), rest.end
+    begin, end = max(first + REST, sample - RATE_HZ), min(last - REST, sample + RATE_HZ)
+    part = found.samples[row, first - found.begin : last - found.begin].astype(np.float64)
+    places = np.arange(begin, end) - first
+    if not len(places) or len(part) < last - first:
+        return -1
+    total = np.cumsum(part)
+    left = total[places - 1] / places
+    right = (total[-1] - total[places - 1]) / (len(part) - places)
+    gain = (left - right) ** 2 * places * (len(part) - places)
+    return int(first + places[int(np.argmax(gain))])
+
+
+def level_of(found: Interaction, rest: Rest) -> NDArray[np.float32]:
+    """Median grams [K] of a rest."""
+    part = found.samples[:, max(0, rest.begin - found.begin) : rest.end - found.begin]
+    return np.median(part, axis=1).astype(np.float32) if part.shape[1] else rest.grams
 
 
 def shortened(found: Interaction) -> Interaction:

@@ -13,7 +13,7 @@ from openaisle.weighing.associate import Hands
 from openaisle.weighing.identify import Scene
 from openaisle.weighing.interactions import Interaction, Rest
 from openaisle.weighing.learnt import Learnt
-from openaisle.weighing.split import MOST_RESTS, Part, shortened, split, step_of
+from openaisle.weighing.split import MOST_RESTS, Part, divided, shortened, split, step_of
 from openaisle.weighing.witness import NEAR, Look, Told
 from tests.tokens.corner import corner_store
 from tests.weighing.test_associate import TABLE, hands, in_lane
@@ -262,3 +262,23 @@ def test_of_a_noisy_scale_a_small_step_counts_if_something_was_told_of_it() -> N
     said = Told("e", 0, 0, 15, "take", COLA, 1, {"v0": 1.0}, 0.6)
     assert run(noisy, tea, replace(ALONE, told=(said,))) == [("take", COLA, 1, 0)]
     assert run(noisy, tea) == []
+
+
+def test_a_step_that_a_noisy_scale_does_not_show_is_looked_for_where_something_was_told() -> None:
+    """Units of 32 g on a scale with 8 g of noise: what passes for one rest holds two levels."""
+    rng = np.random.Generator(np.random.PCG64(4))
+    true = np.repeat([5000.0, 4968.0, 4936.0, 4904.0], 40)
+    samples = (true + rng.normal(0, 8.0, len(true))).astype(np.float32)[None]
+    spans = [(0, 40), (40, 120), (120, 160)]
+    rests = tuple(Rest(a, b, np.median(samples[:, a:b], axis=1).astype(np.float32)) for a, b in spans)
+    noisy = Interaction((0,), np.array([8.0], np.float32), rests, ((40,), (120,)), samples, 0)
+    tea = replace(SCENE, learnt=Learnt((32.0, 420.0, 50.0)))
+    said = tuple(Told(f"e{at}", 0, 0, at + 3, "take", COLA, 1, {"v0": 1.0}, 0.9) for at in (40, 80, 120))
+    told = split(noisy, tea, replace(ALONE, told=said), TABLE)
+    assert sum(-event.move.signed for part in told for event in part.events) == 3
+    alone = split(noisy, tea, replace(ALONE, told=said[:1]), TABLE)
+    assert len([event for part in alone for event in part.events]) <= 2
+    level = Learnt((400.0, 420.0, 50.0))
+    assert divided(noisy, said, replace(SCENE, learnt=level)) == noisy  # such a step would have shown
+    assert len(divided(noisy, said, tea).rests) == 4
+    assert divided(replace(noisy, samples=np.zeros((0, 0), np.float32)), said, tea).rests == rests

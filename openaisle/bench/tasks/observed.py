@@ -1,7 +1,7 @@
 """Observed: what the pipeline believed while it played one case, beside the truth, as arrays; kept as one file.
 
 A slot is a fifth of a second (the number of its start since the epoch), a tick a second. Rows of people, boxes and
-events are flat: their first columns say to which slot, camera or tick they belong. Places are metres in the store frame.
+events are flat: their first columns say to which slot, camera or tick they belong. Places are metres, store frame.
 """
 
 from __future__ import annotations

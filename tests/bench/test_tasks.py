@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
 import openaisle.bench.tasks.run as run_module
 import openaisle.bench.tasks.watch as watch_module
@@ -27,7 +28,7 @@ from openaisle.bench.tasks.run import watch_cases
 from openaisle.bench.tasks.table import markdown
 from openaisle.bench.tasks.tracking import Tracks, TrackScore, standing, track_score
 from openaisle.bench.tasks.watch import counted_events, observe, stocks
-from openaisle.cli.app import main
+from openaisle.cli.app import app
 from openaisle.errors import MissingExtraError, ModelError
 from openaisle.messages import TruthLane
 from openaisle.model.scores import (
@@ -321,9 +322,7 @@ def test_a_broken_file_is_watched_again(tmp_path: Path) -> None:
     assert load(path) is None
 
 
-def test_results_are_kept_and_found_again(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_results_are_kept_and_found_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     watched: list[Case] = []
 
     def stand_in(job: Job) -> Observed:
@@ -335,11 +334,11 @@ def test_results_are_kept_and_found_again(
     docs.write_text("before\n<!-- tasks -->\nold\n<!-- /tasks -->\nafter\n")
     words = ["bench", "tasks", "--suite", "solo", "--store", "random:kiosk", "--seeds", "800000:800002", "--processes",
              "1", "--folder", str(tmp_path), "--write-docs", str(docs)]  # fmt: skip
-    for _ in range(2):
-        assert main(words) == 0
+    runs = [CliRunner().invoke(app, words) for _ in range(2)]
+    assert [run.exit_code for run in runs] == [0, 0]
     assert [case.seed for case in watched] == [800_000, 800_001]
-    assert "| tracks on the floor | HOTA | 1.000 |" in capsys.readouterr().out
-    assert "old" not in docs.read_text()
+    assert "| tracks on the floor | HOTA | 1.000 |" in runs[1].stdout
+    assert "\nold\n" not in docs.read_text()
     assert "| hands in 3D | mean error, cm ↓ | 0.0 |" in docs.read_text()
 
 

@@ -84,7 +84,7 @@ def holds(o: Observed, pairs: Followed) -> Holds:
             k = k[np.argsort(o.true_slot[pairs.true[k]], kind="stable")]
             held, slot = o.true_held[pairs.true[k], side], o.true_slot[pairs.true[k]]
             seen = o.product[pairs.told[k], pairs.hand[k, side]].astype(np.float64)
-            begins = np.flatnonzero((np.diff(held, prepend=-1) != 0) | (np.diff(slot, prepend=slot[:1]) > GAP_SLOTS))
+            begins = np.flatnonzero((np.diff(held, prepend=-2) != 0) | (np.diff(slot, prepend=slot[:1]) > GAP_SLOTS))
             for first, end in zip(begins, [*begins[1:], len(held)], strict=True):
                 if held[first] >= 0:
                     truth.append(int(held[first]))

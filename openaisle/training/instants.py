@@ -117,16 +117,15 @@ def boxes_of_cells(
     """
     if not len(patches):
         return np.zeros((0, 6))
-    size = (patches.max(0) + 1) * CELLS
+    rows, columns = ((patches.max(0) + 1) * CELLS).tolist()
+    size = (rows, columns)
     mask, sure = np.zeros(size, dtype=np.uint8), np.zeros(size)
     for (row, column), here, chances in zip(patches.tolist(), shown, chance, strict=True):
         area = slice(row * CELLS, (row + 1) * CELLS), slice(column * CELLS, (column + 1) * CELLS)
         mask[area], sure[area] = here.reshape(CELLS, CELLS), chances.reshape(CELLS, CELLS)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    rows = [
-        (0.0, *(stats[i, :4] * CELL_PX).tolist(), float(sure[labels == i].mean())) for i in range(1, count)
-    ]  # fmt: skip
-    return np.array(rows, dtype=np.float64).reshape(-1, 6)
+    found = [(0.0, *(stats[i, :4] * CELL_PX).tolist(), float(sure[labels == i].mean())) for i in range(1, count)]
+    return np.array(found, dtype=np.float64).reshape(-1, 6)
 
 
 def held_boxes(snapshot: Snapshot, drawn: Rendered) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from openaisle.tokens.tick import AHEAD_NS
 SECOND = 1_000_000_000
 START = 1_000 * SECOND
 SLOTS = 20  # four seconds
+FRONTS = np.array([[0.6, 0.5, 1.0], [9.0, 9.0, 1.0]], dtype=np.float32)  # of the lanes: one before the first person
 
 
 def perfect() -> Observed:
@@ -37,10 +38,10 @@ def perfect() -> Observed:
     grams[2:, 0] -= 200.0
     lying = np.array([[t, 1, 3] for t in range(ticks)])
     return Observed(
-        slot, number, floor, head, hands, doing, held, slot.copy(), number.copy(), floor.copy(), head.copy(),
-        hands[:, ::-1].copy(), np.eye(8, dtype=np.float32)[doing], shown[:, ::-1].copy(), vectors, boxes,
+        slot, number, floor, head, hands, doing, held, slot.copy(), number.copy(), number.copy(), floor.copy(),
+        head.copy(), hands[:, ::-1].copy(), np.eye(8, dtype=np.float32)[doing], shown[:, ::-1].copy(), vectors, boxes,
         np.column_stack([boxes, np.ones(len(boxes))]), np.zeros((0, 7), np.float32), events, events.copy(),
-        START + np.arange(ticks) * SECOND - AHEAD_NS, grams, np.full(ticks, 1), np.array([0, 1]), np.array([0, 1]),
+        START + np.arange(ticks) * SECOND - AHEAD_NS, grams, np.array([0, 1]), np.array([0, 1]), FRONTS,
         np.array([100.0, 50.0, 70.0, 30.0], np.float32), lying, lying.copy(), first, last,
         np.arange(600) % 6, np.arange(600) % 6, np.full(8, 2.0, np.float32), np.full(8, 2.0, np.float32),
         np.full(8, 3.0, np.float32), boxes, np.column_stack([boxes, np.ones(len(boxes))]),

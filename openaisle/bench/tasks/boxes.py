@@ -40,7 +40,8 @@ def blobs(cells: NDArray[np.integer]) -> list[tuple[Box, int]]:
     """Boxes of connected (8 neighbours) patches [N, 2] of row and column, each with its number of patches."""
     if not len(cells):
         return []
-    grid = np.zeros(cells.max(0) + 1, dtype=np.uint8)
+    rows, columns = (cells.max(0) + 1).tolist()
+    grid = np.zeros((rows, columns), dtype=np.uint8)
     grid[cells[:, 0], cells[:, 1]] = 1
     return [
         ((left * PATCH_PX, top * PATCH_PX, width * PATCH_PX, height * PATCH_PX), count)

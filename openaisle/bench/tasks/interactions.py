@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from openaisle.bench.tasks.observed import Observed
 from openaisle.messages import NANOSECONDS
-from openaisle.tokens.tick import AHEAD_NS
+from openaisle.tokens.tick import AHEAD_NS, SLOT_NS
 
 SPOT_NS = NANOSECONDS  # an event is found when it is told within a second
 UNITS_NS = 2 * NANOSECONDS  # units are somebody's account of the event when they are told within two
-TIME, SIGN, LANE, PRODUCT, UNITS = 0, 1, 3, 4, 5  # columns
+TIME, SIGN, VISIT, LANE, PRODUCT, UNITS = range(6)  # columns
+NEAR_SLOTS = 3  # a step is by whoever was nearest within so many slots of it
 Events = NDArray[np.int64]
 
 
@@ -34,9 +35,9 @@ class Spotted:
         return 2 * self.hits / (self.told + self.true) if self.told + self.true else 1.0
 
 
-def spotted(truth: Events, told: Events) -> Spotted:
-    """Events told within a second with the same direction and lane, one to one, the nearest in time first."""
-    same = (truth[:, None, SIGN] == told[None, :, SIGN]) & (truth[:, None, LANE] == told[None, :, LANE])
+def spotted(truth: Events, told: Events, columns: tuple[int, ...] = (SIGN, LANE)) -> Spotted:
+    """Events told within a second that agree in `columns`, one to one, the nearest in time first."""
+    same = np.stack([truth[:, None, c] == told[None, :, c] for c in columns]).all(0)
     apart = np.where(same, np.abs(truth[:, None, TIME] - told[None, :, TIME]).astype(np.float64), np.inf)
     hits = 0
     while apart.size and apart.min() <= SPOT_NS:
@@ -49,7 +50,8 @@ def spotted(truth: Events, told: Events) -> Spotted:
 def steps(o: Observed) -> Events:
     """The trivial spotter: a scale's one-second level jumps by more than half a unit of the lane's own product.
 
-    The event is put into the first lane on the scale, at the second's beginning; units are the jump over a unit's mass.
+    The event is put into the first lane on the scale, at the second's beginning; units are the jump over a unit's mass,
+    and the visit is whose hand is nearest to the lane.
     """
     rows = []
     for scale in range(o.grams.shape[1]):
@@ -62,7 +64,10 @@ def steps(o: Observed) -> Events:
         for tick in np.flatnonzero(np.abs(jumps) > unit / 2).tolist() if unit > 0 else ():
             units = max(1, round(abs(float(jumps[tick])) / unit))
             sign = 1 if jumps[tick] < 0 else -1
-            rows.append((int(o.tick_ns[tick]) + AHEAD_NS, sign, -1, int(lanes[0]), product, units))
+            time_ns = int(o.tick_ns[tick]) + AHEAD_NS
+            row, _ = nearest_hand(o, time_ns, o.lane_front_m[lanes[:1]])
+            visit = int(o.visit[row]) if row >= 0 else -1
+            rows.append((time_ns, sign, visit, int(lanes[0]), product, units))
     return np.array(rows, dtype=np.int64).reshape(-1, 6)
 
 
@@ -77,9 +82,19 @@ def told_lanes(truth: Events, told: Events) -> NDArray[np.int64]:
 
 
 def lanes_by_hand(o: Observed) -> NDArray[np.int64]:
-    """The trivial answer [N]: the lane whose front was nearest to anybody's believed hand in an event's second."""
-    at = np.searchsorted(o.tick_ns, o.true_events[:, TIME], side="right") - 1
-    return np.asarray(o.nearest_lane[at.clip(0)], dtype=np.int64) if len(o.tick_ns) else np.full(len(at), -1)
+    """The trivial answer [N]: the lane whose opening was nearest to anybody's believed hand around each event."""
+    found = [nearest_hand(o, time_ns, o.lane_front_m)[1] for time_ns in o.true_events[:, TIME].tolist()]
+    return np.array(found, dtype=np.int64)
+
+
+def nearest_hand(o: Observed, time_ns: int, points_m: NDArray[np.floating]) -> tuple[int, int]:
+    """Row of whose believed hand came nearest to any of the points [K, 3] around an instant, and which; -1 = nobody."""
+    rows = np.flatnonzero(np.abs(o.slot - time_ns // SLOT_NS) <= NEAR_SLOTS)
+    if not len(rows):
+        return -1, -1
+    away = np.linalg.norm(o.hands_m[rows][:, :, None] - points_m[None, None], axis=-1).min(1)  # [rows, K]
+    row, point = np.unravel_index(int(away.argmin()), away.shape)
+    return int(rows[row]), int(point)
 
 
 def accounts(truth: Events, told: Events, unit_grams: NDArray[np.floating]) -> tuple[Events, NDArray[np.float64]]:

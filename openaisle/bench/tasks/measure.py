@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from openaisle.bench.tasks.detection import average_precision
 from openaisle.bench.tasks.interactions import (
     LANE,
+    SIGN,
     UNITS,
+    VISIT,
     Spotted,
     accounts,
     lanes_by_hand,
@@ -93,12 +95,11 @@ def _tracking(cases: Sequence[Observed]) -> list[TaskRow]:
     told = [Tracks(o.slot, o.number, o.floor_m) for o in cases]
     value = track_score(list(zip(truth, told, strict=True)))
     base = track_score(list(zip(truth, map(standing, told), strict=True)))
-    n, words = sum(len(tracks.slot) for tracks in truth), "stands where first seen"
-    return [
-        TaskRow("tracks on the floor", name.upper(), *(getattr(one, name) if one else None for one in (value, base)),
-                words, n, "sightings", by=TRACKEVAL)
-        for name in ("hota", "idf1", "mota")
-    ]  # fmt: skip
+    n, words, rows = sum(len(tracks.slot) for tracks in truth), "stands where first seen", []
+    for name in ("hota", "idf1", "mota"):
+        found, poor = (getattr(one, name) if one else None for one in (value, base))
+        rows.append(TaskRow("tracks on the floor", name.upper(), found, poor, words, n, "sightings", by=TRACKEVAL))
+    return rows
 
 
 def _dense(cases: Sequence[Observed]) -> list[TaskRow]:
@@ -137,8 +138,8 @@ def _places(pairs: Sequence[Followed]) -> list[TaskRow]:
         error, base, n = hand[rows_of], hanging[rows_of], int(rows_of.sum())
         means = (_centimetres(error), _centimetres(base))
         rows.append(TaskRow(task, "mean error", *means, words, n, "hands", "cm", higher=False))
-        shares = tuple(float((one < PCK_M).mean()) if n else None for one in (error, base))
-        rows.append(TaskRow(task, "PCK at 10 cm", *shares, words, n, "hands"))
+        found, poor = (float((one < PCK_M).mean()) if n else None for one in (error, base))
+        rows.append(TaskRow(task, "PCK at 10 cm", found, poor, words, n, "hands"))
     means = (_centimetres(head), _centimetres(standing_m))
     return [*rows, TaskRow("heads in 3D", "mean error", *means, "1.6 m up", len(head), "heads", "cm", higher=False)]
 
@@ -174,19 +175,14 @@ def _products(cases: Sequence[Observed], pairs: Sequence[Followed]) -> list[Task
 
     all_holds = [holds(o, f) for o, f in zip(cases, pairs, strict=True)]
     n, rows = sum(len(h.product) for h in all_holds), []
-    words = "those most often held in the shop"
+    words = "guess"
     for k in (1, 5):
         hits = sum(top_k(h.scores[h.shown], h.product[h.shown], k) * h.shown.sum() for h in all_holds if h.shown.any())
-        common = sum(commonest_hits(h.product, k) for h in all_holds)
-        values = (float(hits) / n, common / n) if n else (None, None)
+        chance = sum(len(h.product) * min(1.0, k / h.scores.shape[1]) for h in all_holds)
+        values = (float(hits) / n, chance / n) if n else (None, None)
         task = "product in hand, whole catalogue"
         rows.append(TaskRow(task, f"top-{k}", *values, words, n, "holds", by=TORCHMETRICS))
     return rows
-
-
-def commonest_hits(truth: NDArray[np.int64], k: int) -> int:
-    """How many of a shop's holds [N] the k products held most often there get right; ties: the smaller index."""
-    return int(np.isin(truth, np.argsort(-np.bincount(truth), kind="stable")[:k]).sum()) if len(truth) else 0
 
 
 # --- what happened -------------------------------------------------------------------------------------------
@@ -195,11 +191,14 @@ def commonest_hits(truth: NDArray[np.int64], k: int) -> int:
 def _events(cases: Sequence[Observed]) -> list[TaskRow]:
     from openaisle.model.scores import mean_absolute_error
 
-    told = _added([spotted(o.true_events, o.events) for o in cases])
-    poor = _added([spotted(o.true_events, steps(o)) for o in cases])
-    n = told.true
-    task, words = "takes and returns, right lane", "every jump of a scale"
-    rows = [TaskRow(task, "F1 at ±1 s", told.f1, poor.f1, words, n, "events")]
+    n, rows = sum(len(o.true_events) for o in cases), []
+    for task, columns, words in (
+        ("takes and returns, right lane", (SIGN, LANE), "every jump of a scale"),
+        ("takes and returns, right lane and visit", (SIGN, LANE, VISIT), "every jump, the nearest hand"),
+    ):
+        told = _added([spotted(o.true_events, o.events, columns) for o in cases])
+        poor = _added([spotted(o.true_events, steps(o), columns) for o in cases])
+        rows.append(TaskRow(task, "F1 at ±1 s", told.f1, poor.f1, words, n, "events"))
     if not n:
         return rows
     lane = np.concatenate([told_lanes(o.true_events, o.events) == o.true_events[:, LANE] for o in cases])
@@ -208,18 +207,27 @@ def _events(cases: Sequence[Observed]) -> list[TaskRow]:
                         "the lane nearest to a hand", n, "events"))  # fmt: skip
     each = [accounts(o.true_events, o.events, o.unit_grams) for o in cases]
     units, grams = (np.concatenate([one[i] for one in each]) for i in (0, 1))
-    true_units = np.concatenate([o.true_events[:, UNITS] for o in cases])
     true_grams = np.concatenate([masses(o.true_events, o.unit_grams) for o in cases])
-    ones, nothing = np.ones(n), np.zeros(n)
-    exact = float((units == true_units).mean()), float((ones == true_units).mean())
-    task, words = "units of a take or return", "one unit of every true event"
-    error = mean_absolute_error(units, true_units), mean_absolute_error(ones, true_units)
-    mass = mean_absolute_error(grams, true_grams), mean_absolute_error(nothing, true_grams)
+    mass = mean_absolute_error(grams, true_grams), mean_absolute_error(np.zeros(n), true_grams)
+    found = units > 0
+    true_units = np.concatenate([o.true_events[:, UNITS] for o in cases])
+    rows += _units(units[found], true_units[found])
+    task = "weight change of a lane"
+    return [*rows, TaskRow(task, "MAE", *mass, "no change", n, "events", "g", higher=False, by=TORCHMETRICS)]
+
+
+def _units(units: NDArray[np.int64], truth: NDArray[np.int64]) -> list[TaskRow]:
+    from openaisle.model.scores import mean_absolute_error
+
+    n, task, words = len(units), "units of a take or return that was found", "always one"
+    if not n:
+        return [TaskRow(task, "exact", None, None, words, 0, "events")]
+    ones = np.ones(n)
+    error = mean_absolute_error(units, truth), mean_absolute_error(ones, truth)
     return [
-        *rows, TaskRow(task, "exact", *exact, words, n, "events"),
+        TaskRow(task, "exact", float((units == truth).mean()), float((ones == truth).mean()), words, n, "events"),
         TaskRow(task, "MAE", *error, words, n, "events", "units", higher=False, by=TORCHMETRICS),
-        TaskRow("weight change of a lane", "MAE", *mass, "no change", n, "events", "g", higher=False, by=TORCHMETRICS),
-    ]  # fmt: skip
+    ]
 
 
 def _added(parts: Sequence[Spotted]) -> Spotted:
@@ -242,7 +250,7 @@ def _stock(cases: Sequence[Observed]) -> list[TaskRow]:
     looked = [misplaced(o, MISPLACED_TICKS) for o in cases]
     truth, known = (np.concatenate([one[i] for one in looked]) for i in (0, 1))
     n = int(truth.sum())
-    pair = None, None
+    pair: tuple[float | None, float | None] = None, None
     if n:
         pair = binary_average_precision(known, truth), binary_average_precision(np.zeros_like(known), truth)
     task = "things in wrong lanes"

@@ -32,6 +32,7 @@ class Observed:
     true_held: Int64  # [N, 2] product in each hand, -1 = none
     slot: Int64  # [M]
     number: Int64  # [M] of the shopper whom the pipeline follows
+    visit: Int64  # [M] ... and whose receipt that is, -1 = of none that took or returned anything
     floor_m: Float32  # [M, 2]
     head_m: Float32  # [M, 3]
     hands_m: Float32  # [M, 2, 3]
@@ -45,9 +46,9 @@ class Observed:
     events: Int64  # [_, 6] the ledger's entries that count at the end
     tick_ns: Int64  # [T]
     grams: Float32  # [T, S] median reading of each second, NaN = none
-    nearest_lane: Int64  # [T] the lane whose front is nearest to any believed hand, -1 = nobody there
     lane_product: Int64  # [L] planogram, -1 = none
     lane_scale: Int64  # [L] -1 = none
+    lane_front_m: Float32  # [L, 3] middle of the lane's opening
     unit_grams: Float32  # [P]
     true_lying: Int64  # [_, 3] tick, lane, product that is not the lane's own
     lying: Int64  # [_, 3] what the pipeline knows of that

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,13 +48,13 @@ def track_score(sequences: Sequence[tuple[Tracks, Tracks]]) -> TrackScore | None
     Raises MissingExtraError without trackeval.
     """
     try:
-        with redirect_stdout(sys.stderr):  # it talks while it is imported
+        with redirect_stdout(StringIO()):  # it talks while it is imported, of what these metrics do not need
             from trackeval.metrics import CLEAR, HOTA, Identity
     except ImportError as error:
         raise MissingExtraError("trackeval", "tasks,tracking") from error
     if not any(len(truth.slot) for truth, _ in sequences):
         return None
-    pooled = {}
+    pooled: dict[str, NDArray[np.float64]] = {}
     for metric in (HOTA(), CLEAR({"PRINT_CONFIG": False}), Identity({"PRINT_CONFIG": False})):
         each = {str(i): metric.eval_sequence(_data(*pair)) for i, pair in enumerate(sequences)}
         pooled |= metric.combine_sequences(each)

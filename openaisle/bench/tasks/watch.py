@@ -24,7 +24,7 @@ from openaisle.state import Setup, State
 from openaisle.store.store import Store
 from openaisle.tokens.catalogue import unit_grams
 from openaisle.tokens.journey import FRAME_HZ
-from openaisle.tokens.tick import AHEAD_NS, SLOT_NS, Tick, Ticker
+from openaisle.tokens.tick import AHEAD_NS, SLOT_NS, Sensed, Tick, Ticker
 
 BOX_SLOTS = 5  # boxes are noted in every fifth slot: once a second
 INSTANTS = 12  # of a case, at which segmentation, depth and boxes of held things are looked at
@@ -62,6 +62,7 @@ class Notes:
 
     arrays: dict[str, list[NDArray[np.generic]]] = field(default_factory=dict)
     rows: dict[str, list[_Row]] = field(default_factory=dict)
+    visits: dict[int, str] = field(default_factory=dict)  # by shopper's number
 
     def array(self, **values: NDArray[np.generic]) -> None:
         """Rows of arrays, to be joined at the end."""
@@ -93,14 +94,14 @@ def observe(job: Job) -> Observed:
         state, _ = step(state, tick, predictor, setup)
         _note_people(notes, state, tick, setup, first_slot)
         _note_patches(notes, predictor.slots, tick, first_slot)
-        _note_tick(notes, state, tick, setup)
+        _note_tick(notes, state, tick)
     truth.extend(scene.shop.truth_until(scene.shop.time_ns))
     other = scene_of(job.case, video=False)
     looked = look_at_instants(other.shop.store, other.shop.simulation, _weights(job.model), INSTANTS, job.case.seed)
     return _observed(notes, (setup, state), truth, (first_slot, looked))
 
 
-def _messages(scene: Scene, truth: list[Truth]) -> Iterator[object]:
+def _messages(scene: Scene, truth: list[Truth]) -> Iterator[Sensed]:
     """What the sensors send through H.264; the truth is kept apart as it comes."""
     for message in through_h264(scene.messages(), scene.told):
         truth.extend(scene.shop.truth_until(scene.shop.time_ns))
@@ -151,24 +152,15 @@ def _note_patches(notes: Notes, tokens: Sequence[VisualTokens], tick: Tick, firs
                 notes.row("moved_boxes", slot - first_slot, camera, *box, count)
 
 
-def _note_tick(notes: Notes, state: State, tick: Tick, setup: Setup) -> None:
-    """Scales, the lane nearest to a hand, and what is known to lie in wrong lanes."""
+def _note_tick(notes: Notes, state: State, tick: Tick) -> None:
+    """Scales, who is whose visit, and what is known to lie in wrong lanes."""
+    notes.visits |= {shopper.number: shopper.visit for shopper in state.shoppers}
     known = ~np.isnan(tick.grams)
     level = [float(np.median(row[k])) if k.any() else np.nan for row, k in zip(tick.grams, known, strict=True)]
     notes.array(grams=np.array([level], dtype=np.float32).reshape(1, -1))
-    notes.row("ticks", tick.time_ns, nearest_lane(setup.store, state.window[-FRAME_HZ:]))
+    notes.row("ticks", tick.time_ns)
     for lane, product in state.lying:
         notes.row("lying", tick.index, lane, product)
-
-
-def nearest_lane(store: Store, window: Sequence[Arrays]) -> int:
-    """The lane whose front is nearest to any hand of some slots; -1 where nobody is there."""
-    hands = [floats(rows["hands"]).reshape(-1, 3) for rows in window if len(rows["number"])]
-    if not hands:
-        return -1
-    fronts = np.array([lane.front_m for lane in store.lanes])
-    away = np.linalg.norm(np.concatenate(hands)[:, None] - fronts[None], axis=-1)
-    return int(away.min(0).argmin())
 
 
 def counted_events(ledger: Ledger, store: Store, visits: Mapping[str, int]) -> NDArray[np.int64]:
@@ -267,15 +259,18 @@ def _observed(
     store = setup.store
     _note_truth(notes, [t for t in truth if isinstance(t, TruthTick)], store, first_slot)
     visits = {visit: i for i, visit in enumerate(sorted({t.visit for t in truth if isinstance(t, TruthEvent)}))}
-    ticks = notes.table("ticks", 2).astype(np.int64)
+    ticks = notes.table("ticks", 1).astype(np.int64)[:, 0]
     people = _empty_people(setup) | {name: np.concatenate(parts) for name, parts in notes.arrays.items()}
+    whose = [visits.get(notes.visits.get(number, ""), -1) for number in people["number"].tolist()]
     boxes = {name: notes.table(name, 7).astype(np.float32) for name in ("boxes", "moved_boxes")}
     values: dict[str, NDArray[np.generic]] = {
-        **people, **boxes, **stocks(truth, store, ticks[:, 0]), **looked,
+        **people, **boxes, **stocks(truth, store, ticks), **looked,
         "true_boxes": notes.table("true_boxes", 6).astype(np.float32),
         "embeddings": setup.embeddings, "true_events": true_events(truth, store, visits),
         "events": counted_events(state.ledger, store, visits),
-        "tick_ns": ticks[:, 0], "nearest_lane": ticks[:, 1], "lying": notes.table("lying", 3).astype(np.int64),
+        "tick_ns": ticks, "visit": np.array(whose, dtype=np.int64),
+        "lying": notes.table("lying", 3).astype(np.int64),
+        "lane_front_m": np.array([lane.front_m for lane in store.lanes], dtype=np.float32),
         "lane_product": np.asarray(store.lane_product, dtype=np.int64),
         "lane_scale": np.array([lane.scale for lane in store.lanes], dtype=np.int64), "unit_grams": unit_grams(store),
     }  # fmt: skip

@@ -72,10 +72,14 @@ def steps(o: Observed) -> Events:
 
 
 def told_lanes(truth: Events, told: Events) -> NDArray[np.int64]:
-    """The lane [N] of the event nearest in time with the same direction, within a second; -1 = none is told."""
+    """The lane [N] that is told of a product that moved: of the event of the same product and direction nearest in time.
+
+    -1 = none is told within a second.
+    """
     out = np.full(len(truth), -1, dtype=np.int64)
     for i, event in enumerate(truth):
-        apart = np.where(told[:, SIGN] == event[SIGN], np.abs(told[:, TIME] - event[TIME]), SPOT_NS + 1)
+        same = (told[:, SIGN] == event[SIGN]) & (told[:, PRODUCT] == event[PRODUCT])
+        apart = np.where(same, np.abs(told[:, TIME] - event[TIME]), SPOT_NS + 1)
         if len(apart) and apart.min() <= SPOT_NS:
             out[i] = told[int(apart.argmin()), LANE]
     return out

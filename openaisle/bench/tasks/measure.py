@@ -203,7 +203,7 @@ def _events(cases: Sequence[Observed]) -> list[TaskRow]:
         return rows
     lane = np.concatenate([told_lanes(o.true_events, o.events) == o.true_events[:, LANE] for o in cases])
     near = np.concatenate([lanes_by_hand(o) == o.true_events[:, LANE] for o in cases])
-    rows.append(TaskRow("lane of a take or return", "top-1", float(lane.mean()), float(near.mean()),
+    rows.append(TaskRow("lane of a product that moved", "top-1", float(lane.mean()), float(near.mean()),
                         "the lane nearest to a hand", n, "events"))  # fmt: skip
     each = [accounts(o.true_events, o.events, o.unit_grams) for o in cases]
     units, grams = (np.concatenate([one[i] for one in each]) for i in (0, 1))

@@ -72,7 +72,7 @@ def steps(o: Observed) -> Events:
 
 
 def told_lanes(truth: Events, told: Events) -> NDArray[np.int64]:
-    """The lane [N] that is told of a product that moved: of the event of the same product and direction nearest in time.
+    """The lane [N] told of a product that moved: that of the event of its product and direction nearest in time.
 
     -1 = none is told within a second.
     """

@@ -198,7 +198,8 @@ def _events(cases: Sequence[Observed]) -> list[TaskRow]:
     ):
         told = _added([spotted(o.true_events, o.events, columns) for o in cases])
         poor = _added([spotted(o.true_events, steps(o), columns) for o in cases])
-        rows.append(TaskRow(task, "F1 at ±1 s", told.f1, poor.f1, words, n, "events"))
+        value, base = (one.f1 if n else None for one in (told, poor))
+        rows.append(TaskRow(task, "F1 at ±1 s", value, base, words, n, "events"))
     if not n:
         return rows
     lane = np.concatenate([told_lanes(o.true_events, o.events) == o.true_events[:, LANE] for o in cases])

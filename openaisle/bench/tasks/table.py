@@ -37,8 +37,9 @@ def told_of(model: str, sha256: str, cases: Sequence[Case], commit: str, command
     """The line below the table."""
     stores = ", ".join(dict.fromkeys(case.store for case in cases))
     scenarios = ", ".join(dict.fromkeys(case.scenario for case in cases))
+    counted = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
     return (
-        f"{len(cases)} {'case' if len(cases) == 1 else 'cases'} ({stores}; {scenarios}). ↓: less is better. Commit `{commit}`, splits "
+        f"{counted} ({stores}; {scenarios}). ↓: less is better. Commit `{commit}`, splits "
         f"{read_splits().version}, weights {model} `{sha256[:12]}`, `{command}`."
     )
 

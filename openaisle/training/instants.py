@@ -54,10 +54,10 @@ def look_at_instants(store: Store, simulation: Simulation, weights: Path, instan
         parts["true_held_boxes"].append(_numbered(held_boxes(snapshot, seen[2]), image))
     columns = {"true_held_boxes": 6, "held_boxes": 7, "patch_boxes": 7}
     out: dict[str, NDArray[np.generic]] = {}
-    for name, values in parts.items():
+    for name, some in parts.items():
         kind = np.int64 if name.endswith("cells") else np.float32
         empty = np.zeros((0, columns[name]) if name in columns else 0, dtype=kind)
-        out[name] = np.concatenate([empty, *values]).astype(kind)
+        out[name] = np.concatenate([empty, *some]).astype(kind)
     return {**out, "images": np.array([count], dtype=np.int64)}
 
 

@@ -135,7 +135,8 @@ def stock_told(o: Observed) -> NDArray[np.int64]:
 def misplaced(o: Observed, every: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Truth and knowledge (0 or 1) of every lane and product that is not its own, at every so many ticks: [_], [_]."""
     foreign = np.arange(len(o.unit_grams))[None] != o.lane_product[:, None]
-    truth, told = [], []
+    truth: list[NDArray[np.int64]] = []
+    told: list[NDArray[np.int64]] = []
     for tick in range(every - 1, len(o.tick_ns), every):
         for rows, out in ((o.true_lying, truth), (o.lying, told)):
             here = np.zeros(foreign.shape, dtype=np.int64)

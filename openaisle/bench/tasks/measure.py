@@ -179,9 +179,9 @@ def _products(cases: Sequence[Observed], pairs: Sequence[Followed]) -> list[Task
     for k in (1, 5):
         hits = sum(top_k(h.scores[h.shown], h.product[h.shown], k) * h.shown.sum() for h in all_holds if h.shown.any())
         chance = sum(len(h.product) * min(1.0, k / h.scores.shape[1]) for h in all_holds)
-        values = (float(hits) / n, chance / n) if n else (None, None)
+        value, base = (float(one) / n if n else None for one in (hits, chance))
         task = "product in hand, whole catalogue"
-        rows.append(TaskRow(task, f"top-{k}", *values, words, n, "holds", by=TORCHMETRICS))
+        rows.append(TaskRow(task, f"top-{k}", value, base, words, n, "holds", by=TORCHMETRICS))
     return rows
 
 
@@ -245,8 +245,8 @@ def _stock(cases: Sequence[Observed]) -> list[TaskRow]:
         for name in ("stock_last", "stock_first")
     )
     now = np.concatenate([one[k] for one, k in zip(told, kept, strict=True)])
-    values = (mean_absolute_error(now, last), mean_absolute_error(first, last)) if len(last) else (None, None)
-    rows = [TaskRow("stock at closing, counted at opening", "MAE", *values, "as at opening", len(last),
+    value, base = (mean_absolute_error(one, last) if len(last) else None for one in (now, first))
+    rows = [TaskRow("stock at closing, counted at opening", "MAE", value, base, "as at opening", len(last),
                     "products in lanes", "units", higher=False, by=TORCHMETRICS)]  # fmt: skip
     looked = [misplaced(o, MISPLACED_TICKS) for o in cases]
     truth, known = (np.concatenate([one[i] for one in looked]) for i in (0, 1))

@@ -54,5 +54,6 @@ $(VENV)/.compiled: pyproject.toml constraints.txt $(wildcard openaisle/sim/rende
 
 # Where the default index's torch brings GPU packages along, install a CPU build of torch==2.13.0 into .venv first.
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[train,viz,calibrate,service,live,postgres,stripe,openvino,dev]'
+	$(PIP) -e '.[train,tasks,viz,calibrate,service,live,postgres,stripe,openvino,dev]'
+	$(PIP) --no-deps trackeval
 	@touch $@ $(VENV)/.runtime

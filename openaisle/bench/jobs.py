@@ -14,6 +14,7 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from pathlib import Path
 from threading import Thread
+from typing import TypeVar
 
 from openaisle.bench.results import CaseResult, append, load
 from openaisle.bench.suites import Case
@@ -30,6 +31,7 @@ class Job:
     model_sha256: str
 
 
+Done = TypeVar("Done")
 Play = Callable[[Job], CaseResult]
 Progress = Callable[[CaseResult, int, int], None]  # result, jobs done, jobs in all
 
@@ -40,7 +42,7 @@ def run_jobs(
     """Results of jobs, from the file where it has them; new ones are added to it as they finish."""
     done = load(path, (job.key for job in jobs))
     missing = [job for job in {job.key: job for job in jobs}.values() if job.key not in done]
-    for result in _results(missing, work, processes):
+    for result in results_of(missing, work, processes):
         append(path, result)
         done[result.key] = result
         if progress:
@@ -48,7 +50,8 @@ def run_jobs(
     return [done[job.key] for job in jobs]
 
 
-def _results(jobs: Sequence[Job], work: Play, processes: int) -> Iterator[CaseResult]:
+def results_of(jobs: Sequence[Job], work: Callable[[Job], Done], processes: int) -> Iterator[Done]:
+    """What `work` makes of each job, as they finish; ModelError when a process that worked died."""
     if processes <= 1 or len(jobs) <= 1:
         yield from map(work, jobs)
         return

@@ -96,7 +96,7 @@ def build_report(results: Sequence[CaseResult], command: str, resamples: int = 1
     models = list(dict.fromkeys(result.model for result in results))
     speed = {model: _speed([r for r in results if r.model == model and not r.case.axis]) for model in models}
     hashes = {result.model: result.model_sha256 for result in results}
-    return Report(tuple(rows), _commit(), _machine(), command, hashes, speed, read_splits().version)
+    return Report(tuple(rows), commit_name(), _machine(), command, hashes, speed, read_splits().version)
 
 
 def sections(results: Sequence[CaseResult]) -> tuple[list[CaseResult], list[CaseResult]]:
@@ -235,7 +235,7 @@ def _speed(results: Sequence[CaseResult]) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _commit() -> str:
+def commit_name() -> str:
     """The commit of the source checkout, with + when files differ from it; "" outside of one."""
     folder = Path(__file__).parent
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]

@@ -64,20 +64,20 @@ def _content(path: Path) -> str:
     return digest.hexdigest() if path.exists() else ""
 
 
-def code_hash(root: Path = _PACKAGE) -> str:
+def code_hash(root: Path = _PACKAGE, plays: str = _PLAYS) -> str:
     """Hash of the code that a score depends on; comments, docstrings and layout do not count."""
     digest = hashlib.sha256()
-    for path in played_code(root):
+    for path in played_code(root, plays):
         text = path.read_text(encoding="utf-8")
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update((_bare(text) if path.suffix == ".py" else text).encode())
     return digest.hexdigest()[:16]
 
 
-def played_code(root: Path = _PACKAGE) -> list[Path]:
+def played_code(root: Path = _PACKAGE, plays: str = _PLAYS) -> list[Path]:
     """The files of the package that playing a case imports, lazily or not, and the YAML files of their rooms."""
     found: set[Path] = set()
-    waiting = [root / _PLAYS]
+    waiting = [root / plays]
     while waiting:
         path = waiting.pop()
         if path in found:

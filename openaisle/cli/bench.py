@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openaisle.cli import bench_service
+from openaisle.cli import bench_service, bench_tasks
 from openaisle.cli.talk import Verb, figure, progress, say, say_json, say_table, say_text
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Target(StrEnum):
     recorder = "recorder"
     storm = "storm"
     live = "live"
+    tasks = "tasks"
 
 
 What = Annotated[Target, typer.Argument(help="What to measure; cases: write the recordings for other systems.")]
@@ -51,6 +52,7 @@ JsonFile = Annotated[Path | None, typer.Option("--json", help="Write everything 
 Html = Annotated[Path | None, typer.Option("--html", help="The page to write; default: report.html in the folder.")]
 WorstCount = Annotated[int, typer.Option("--worst", min=0, help="Films of so many worst visits of each system.")]
 Readme = Annotated[Path | None, typer.Option("--write-readme", help="Put the table between this file's markers.")]
+Docs = Annotated[Path | None, typer.Option("--write-docs", help="tasks: put the table between this file's markers.")]
 Out = Annotated[Path, typer.Option(help="cases: folder to write the recordings into.")]
 NoTruth = Annotated[bool, typer.Option("--no-truth", help="cases: leave the truth out of the recordings.")]
 Kills = Annotated[int, typer.Option(min=0, max=100_000, help="storm: processes to kill.")]
@@ -77,6 +79,7 @@ def bench(
     html: Html = None,
     worst: WorstCount = 0,
     write_readme: Readme = None,
+    write_docs: Docs = None,
     out: Out = Path("cases"),
     no_truth: NoTruth = False,
     kills: Kills = 200,
@@ -85,13 +88,16 @@ def bench(
     minutes: Minutes = 30.0,
     find: Find = False,
 ) -> None:
-    """Measure: receipts in shops that no model has seen; or the simulator, a killed recorder, a store under fire."""
+    """Measure: receipts in shops that no model has seen, single tasks, the simulator, a store under fire."""
     if target in (Target.storm, Target.live):
         system = _first_seed(seeds), (store or [""])[0], (model or [""])[0]
         if target is Target.storm:
             bench_service.storm(visits, kills, system, folder, json_file)
         else:
             bench_service.live(load, minutes, find, system, (html or folder / "live.html", json_file))
+        return
+    if target is Target.tasks:
+        bench_tasks.tasks(suite, model, seeds, store, processes, folder, (json_file, write_docs))
         return
     if target in (Target.sim, Target.recorder):
         _say(_sim() if target is Target.sim else _recorder(), json_file, target.value)

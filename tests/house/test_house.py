@@ -12,7 +12,8 @@ import pytest
 from tests.house.map import README, replaced
 from tests.house.sources import PACKAGE, ROOMS, ROOT, Source, all_sources, kept_files, package_sources, room_of
 
-EXTRAS = ("train", "mongo", "calibrate", "viz", "service", "live", "postgres", "stripe", "dev", "openvino")
+EXTRAS = ("train", "mongo", "calibrate", "viz", "service", "live", "postgres", "stripe", "dev", "openvino",
+          "tasks", "tracking")
 FILE_STOP, FUNCTION_STOP = 500, 80  # lines; `make map` shows who comes close
 TORCH_ROOMS = ("model", "training", "flywheel")
 # Import names where they differ from the distribution's name.
@@ -29,6 +30,7 @@ DISTRIBUTIONS = {
     "prometheus_client": "prometheus-client",
     "starlette": "fastapi",  # comes with it, and is its interface
     "markupsafe": "jinja2",
+    "faster_coco_eval": "faster-coco-eval",
 }
 # Rooms that need an extra as a whole: nothing outside imports them when it is imported itself.
 OWN_EXTRA = {"service": "service", "stress": "service"}

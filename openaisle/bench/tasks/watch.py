@@ -159,8 +159,9 @@ def _note_tick(notes: Notes, state: State, tick: Tick) -> None:
     level = [float(np.median(row[k])) if k.any() else np.nan for row, k in zip(tick.grams, known, strict=True)]
     notes.array(grams=np.array([level], dtype=np.float32).reshape(1, -1))
     notes.row("ticks", tick.time_ns)
-    for lane, product in state.lying:
-        notes.row("lying", tick.index, lane, product)
+    for (lane, product), (units, _) in state.lying.items():
+        if units > 0:
+            notes.row("lying", tick.index, lane, product)
 
 
 def counted_events(ledger: Ledger, store: Store, visits: Mapping[str, int]) -> NDArray[np.int64]:

@@ -16,6 +16,8 @@ import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -65,7 +67,9 @@ class Mqtt(_Part):
             if self.tls.cert_file:
                 context.load_cert_chain(self.tls.cert_file, self.tls.key_file or None)
         except (OSError, ValueError) as error:
-            what = f"the certificates cannot be used: {error}"
+            files = [name for name in self.tls.model_dump().values() if name]
+            gone = [name for name in files if not Path(name).is_file()]
+            what = f"the certificates cannot be used: {', '.join(gone or files)}: {error}"
             raise SensorError([Problem("sensors.yaml", "mqtt.tls", what, "give PEM files that exist")]) from error
         return context
 
@@ -74,7 +78,7 @@ class SensorSettings(_Part):
     """sensors.yaml."""
 
     mqtt: Mqtt | None = Field(default=None, title="Broker; none = no scales and no gates by MQTT")
-    cameras: dict[str, str] = Field(default={}, title="Address by camera: rtsp://, rtsps://, a film, or /dev/video0")
+    cameras: dict[str, str] = Field(default={}, title="Address by camera: rtsp(s)://, a film (or file:), /dev/video0")
     wait_s: float = Field(default=1.0, ge=0.1, le=10, title="How long the others wait for a slow sensor")
     late_s: float = Field(default=1.5, gt=0, le=5, title="Silent for so long, a sensor is late")
     offline_s: float = Field(default=4.0, gt=0, le=5, title="... and offline: blind")
@@ -98,9 +102,28 @@ def load_settings(path: Path, store: Store, environment: Mapping[str, str] = os.
         problems += _unfit(document, checked.value, store)
     if problems or checked.value is None:
         raise SensorError(problems)
-    if checked.value.mqtt is not None:
-        checked.value.mqtt.context()
-    return checked.value
+    settings = _placed(checked.value, path.resolve().parent)
+    if settings.mqtt is not None:
+        settings.mqtt.context()
+    return settings
+
+
+def _placed(settings: SensorSettings, folder: Path) -> SensorSettings:
+    """The settings with files where sensors.yaml means them: relative ones are beside it."""
+    cameras = {name: placed(url, folder) for name, url in settings.cameras.items()}
+    mqtt = settings.mqtt
+    if mqtt is not None and mqtt.tls is not None:
+        files = {name: str(folder / value) for name, value in mqtt.tls.model_dump().items() if value}
+        mqtt = mqtt.model_copy(update={"tls": Tls(**files)})
+    return settings.model_copy(update={"mqtt": mqtt, "cameras": cameras})
+
+
+def placed(url: str, folder: Path) -> str:
+    """A camera's address; a film's path, with file: or without, is made absolute."""
+    scheme = urlsplit(url).scheme
+    if scheme not in ("", "file"):
+        return url
+    return str(folder / (url2pathname(urlsplit(url).path) if scheme else url))
 
 
 def _filled(

@@ -9,6 +9,7 @@ the same again.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import time
@@ -29,6 +30,7 @@ from openaisle.sensors.settings import SensorSettings
 from openaisle.store.load import store_hash
 from openaisle.store.store import Store
 
+LOG = logging.getLogger(__name__)
 HEALTH = "sensors.json"  # in the data folder, for people, the dashboard and tests
 ROUND_S = 0.05
 COMMIT_NS = NANOSECONDS // 10
@@ -126,6 +128,8 @@ class Intake:
             case LinkWord():
                 if came.up != self._broker.up:
                     self.gatherer.wait_for(self._clock() + (BACK_NS if came.up else OUTAGE_NS))
+                if came != self._broker:  # once, not with every try
+                    LOG.warning("broker: %s", came.words or "connected")
                 self._broker = came
             case CameraWord():
                 state = State.FROZEN if came.frozen_ns else None

@@ -74,11 +74,18 @@ class Mqtt(_Part):
         return context
 
 
+class CameraTls(_Part):
+    """How cameras at rtsps:// are known."""
+
+    ca_file: str = Field(min_length=1, title="Authority that signed their certificates, PEM")
+
+
 class SensorSettings(_Part):
     """sensors.yaml."""
 
     mqtt: Mqtt | None = Field(default=None, title="Broker; none = no scales and no gates by MQTT")
     cameras: dict[str, str] = Field(default={}, title="Address by camera: rtsp(s)://, a film (or file:), /dev/video0")
+    camera_tls: CameraTls | None = Field(default=None, title="None = rtsps:// is secret, and nobody's word is checked")
     wait_s: float = Field(default=1.0, ge=0.1, le=10, title="How long the others wait for a slow sensor")
     late_s: float = Field(default=1.5, gt=0, le=5, title="Silent for so long, a sensor is late")
     offline_s: float = Field(default=4.0, gt=0, le=5, title="... and offline: blind")
@@ -99,7 +106,7 @@ def load_settings(path: Path, store: Store, environment: Mapping[str, str] = os.
     checked = validate(SensorSettings, filled if isinstance(filled, dict) else {})
     problems = [*problems, *missing, *(document.problem(*fault) for fault in checked.faults)]
     if checked.value is not None:
-        problems += _unfit(document, checked.value, store)
+        problems += _unfit(document, checked.value, store, path.resolve().parent)
     if problems or checked.value is None:
         raise SensorError(problems)
     settings = _placed(checked.value, path.resolve().parent)
@@ -115,7 +122,10 @@ def _placed(settings: SensorSettings, folder: Path) -> SensorSettings:
     if mqtt is not None and mqtt.tls is not None:
         files = {name: str(folder / value) for name, value in mqtt.tls.model_dump().items() if value}
         mqtt = mqtt.model_copy(update={"tls": Tls(**files)})
-    return settings.model_copy(update={"mqtt": mqtt, "cameras": cameras})
+    tls = settings.camera_tls
+    if tls is not None:
+        tls = CameraTls(ca_file=str(folder / tls.ca_file))
+    return settings.model_copy(update={"mqtt": mqtt, "cameras": cameras, "camera_tls": tls})
 
 
 def placed(url: str, folder: Path) -> str:
@@ -144,7 +154,7 @@ def _filled(
     return VARIABLE.sub(lambda found: environment.get(found[1].strip("{}"), ""), value), problems
 
 
-def _unfit(document: Document, settings: SensorSettings, store: Store) -> list[Problem]:
+def _unfit(document: Document, settings: SensorSettings, store: Store, folder: Path) -> list[Problem]:
     cameras = {camera.id for camera in store.spec.cameras}
     problems = [
         document.problem(("cameras", name), f"the store has no camera {name!r}", "use the ids of store.yaml")
@@ -155,6 +165,9 @@ def _unfit(document: Document, settings: SensorSettings, store: Store) -> list[P
         problems.append(document.problem((), "neither cameras nor a broker", "say where the store's sensors are"))
     if settings.mqtt is not None and settings.mqtt.version not in (3.1, 5):
         problems.append(document.problem(("mqtt", "version"), "no such version", "write 3.1 or 5"))
+    if settings.camera_tls is not None and not (folder / settings.camera_tls.ca_file).is_file():
+        what = f"there is no file {settings.camera_tls.ca_file}"
+        problems.append(document.problem(("camera_tls", "ca_file"), what, "give a PEM file beside sensors.yaml"))
     if settings.late_s >= settings.offline_s:
         problems.append(document.problem(("offline_s",), "not longer than late_s", "give a longer time"))
     return problems

@@ -70,8 +70,9 @@ class Intake:
         self._stop = Event()
         self.link = Link(settings.mqtt, self._queue.put, self._stop) if settings.mqtt is not None else None
         cameras = {camera.id: camera for camera in store.spec.cameras}
+        ca_file = settings.camera_tls.ca_file if settings.camera_tls is not None else ""
         self._readers = [
-            CameraReader(cameras[name], url, self._queue.put, self._stop, clock)
+            CameraReader(cameras[name], url, self._queue.put, self._stop, clock, ca_file)
             for name, url in settings.cameras.items()
         ]
         self._broker = LinkWord(False, "not connected yet")

@@ -117,11 +117,7 @@ def test_a_film_plays_in_a_loop_however_its_path_is_written(tmp_path: Path, writ
 def test_what_is_not_there_is_told_with_what_to_do(tmp_path: Path) -> None:
     got, words = read("/dev/video-nowhere", 1)
     assert not got
-    assert (
-        words[0]
-        == f"/dev/video-nowhere: {explained('/dev/video0', FileNotFoundError(errno.ENOENT, 'No such file or directory'))}"
-    )
-    assert "plugged in" in words[0]
+    assert words[0].startswith("/dev/video-nowhere: No such file or directory: is it plugged in?")
     got, words = read(str(tmp_path / "no.mp4"), 1)
     assert not got
     assert "No such file" in words[0]

@@ -50,4 +50,9 @@ def _board(request: Request, caller: Caller, name: str) -> HTMLResponse:
     moving = Markup(board.floor.moving(seen.people, seen.marks, seen.flashing, told))
     folder, low_mb = cast(Path | None, request.app.state.folder), context_of(request).desk.rules.low_disk_mb
     low = folder is not None and room.is_low(folder, low_mb)
-    return page(request, name, caller, seen=seen, plan=Markup(board.floor.plan), moving=moving, low_disk=low)
+    overlays = {shot.camera: Markup(board.overlays.draw(shot.camera, seen.people, seen.marks)) for shot in seen.cameras}
+    sizes = {shot.camera: board.overlays.size(shot.camera) for shot in seen.cameras}
+    return page(
+        request, name, caller, seen=seen, plan=Markup(board.floor.plan), moving=moving, low_disk=low,
+        overlays=overlays, sizes=sizes,
+    )  # fmt: skip

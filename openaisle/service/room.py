@@ -35,13 +35,14 @@ def is_low(folder: Path, low_mb: int) -> bool:
 
 def found_none(error: BaseException | None, folder: Path) -> bool:
     """Whether an error of the database, or one that came of it, is that its disk is full."""
-    while error is not None and not isinstance(error, DBAPIError):
+    while error is not None and not isinstance(error, DBAPIError | sqlite3.Error):
         error = error.__cause__
     if error is None:
         return False
-    if getattr(error.orig, "sqlstate", None) == POSTGRES_FULL:
+    driver = error.orig if isinstance(error, DBAPIError) else error
+    if getattr(driver, "sqlstate", None) == POSTGRES_FULL:
         return True
-    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the lower byte is the kind
+    code = getattr(driver, "sqlite_errorcode", 0) & 0xFF  # the lower byte is the kind
     return code == sqlite3.SQLITE_FULL or (code in SQLITE_CODES and is_full(folder))
 
 

@@ -11,7 +11,7 @@ import pytest
 from openaisle.pipeline import set_up, step
 from openaisle.service.floor import Tint
 from openaisle.service.overlay import Overlays
-from openaisle.service.tracks import PEOPLE, Person, Trails
+from openaisle.service.tracks import PEOPLE, Person, Point3, Trails
 from openaisle.sim.stores import open_store
 from openaisle.store.store import Store
 from openaisle.tokens.tick import Ticker
@@ -32,6 +32,12 @@ def standing(store: Store) -> Person:
     return Person("v", x, y, head_m=(x, y, 1.6), reach_m=((x + 0.3, y, 1.2),))
 
 
+def head_of(person: Person) -> Point3:
+    """Its centre."""
+    assert person.head_m is not None
+    return person.head_m
+
+
 def numbers(drawn: str, shape: str) -> dict[str, float]:
     """A shape's attributes."""
     found = re.search(rf'<\w+ class="{shape}" ([^/>]*)', drawn)
@@ -41,11 +47,11 @@ def numbers(drawn: str, shape: str) -> dict[str, float]:
 
 def test_somebody_is_where_the_camera_sees_them(store: Store) -> None:
     overlays, person = Overlays(store), standing(store)
-    seeing = [camera for camera in store.cameras if camera.sees([*person.head_m or ()])]
+    seeing = [camera for camera in store.cameras if camera.sees(head_of(person))]
     assert seeing
     for camera in seeing:
         drawn = overlays.draw(camera.id, [person], MARKS)
-        (x, y), _ = camera.project(person.head_m or ())
+        (x, y), _ = camera.project(head_of(person))
         head, box = numbers(drawn, "head"), numbers(drawn, "box")
         assert abs(head["cx"] - x) < 1
         assert abs(head["cy"] - y) < 1
@@ -66,7 +72,7 @@ def test_who_is_out_of_sight_or_not_known_is_not_drawn(store: Store) -> None:
     old = Person("v", person.x_m, person.y_m)  # told by an earlier version
     for camera in store.cameras:
         assert "<g" not in overlays.draw(camera.id, [away, old], MARKS)
-        assert "c-unknown" in overlays.draw(camera.id, [person], {}) or not camera.sees([*person.head_m or ()])
+        assert "c-unknown" in overlays.draw(camera.id, [person], {}) or not camera.sees(head_of(person))
     assert overlays.draw("no such camera", [person], MARKS) == ""
     assert overlays.size("no such camera") == (4, 3)
 

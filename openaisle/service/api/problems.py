@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from http import HTTPStatus
 from pathlib import Path
 from typing import cast
@@ -56,6 +57,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(OperationalError, _busy)
+    app.add_exception_handler(sqlite3.OperationalError, _busy)  # of the fake gateway's file
     app.add_exception_handler(OpenAisleError, _refused)
     app.add_exception_handler(Exception, _ours)
 

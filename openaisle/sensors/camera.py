@@ -138,7 +138,7 @@ def is_rtsp(url: str) -> bool:
     return url.lower().startswith(("rtsp://", "rtsps://"))
 
 
-def explained(url: str, error: OSError, ca_file: str = "") -> str:
+def explained(url: str, error: FFmpegError | OSError, ca_file: str = "") -> str:
     """Why a camera cannot be read, with what to do where we know it."""
     said = error.strerror or type(error).__name__
     if url.startswith(DEVICES):

@@ -64,7 +64,7 @@ class Trails:
                     names[shopper.visit], *at, tuple(points),
                     tuple((round(float(hand[0]), 2), round(float(hand[1]), 2)) for hand, _ in reaching),
                     tuple(sorted({lane for _, lane in reaching})), _rounded(heads[row]),
-                    tuple(at for hand in pair[sure[row]] if (at := _rounded(hand)) is not None),
+                    tuple(place for hand in pair[sure[row]] if (place := _rounded(hand)) is not None),
                 )
             )  # fmt: skip
         return tuple(out)

@@ -28,6 +28,7 @@ Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 Hold = Annotated[int, typer.Option(min=1, help="Amount held on a card at entry, in cents.")]
 EvidenceMb = Annotated[int, typer.Option(min=16, help="Room for stills and weights around events, in megabytes.")]
+LowDiskMb = Annotated[int, typer.Option(min=32, help="With less disk free, in megabytes, pictures are not kept.")]
 AtOnce = Annotated[bool, typer.Option("--charge-at-once", help="Charge without waiting for reviews.")]
 
 
@@ -46,6 +47,7 @@ def serve(
     hold_cents: Hold = 5000,
     charge_at_once: AtOnce = False,
     evidence_mb: EvidenceMb = 500,
+    low_disk_mb: LowDiskMb = 300,
 ) -> None:
     """Run a live store: entries, live and final receipts, payments, webhooks, under one supervisor."""
     for package in NEEDS:
@@ -55,7 +57,9 @@ def serve(
     from openaisle.service.serve import Wish
     from openaisle.service.serve import serve as run
 
-    rules = Rules(hold_cents=hold_cents, hold_for_review=not charge_at_once, evidence_mb=evidence_mb)
+    rules = Rules(
+        hold_cents=hold_cents, hold_for_review=not charge_at_once, evidence_mb=evidence_mb, low_disk_mb=low_disk_mb
+    )
     run(
         Wish(data, store, source, scenario, seed, model, speed, database, gateway, host, port, rules),
         say,

@@ -12,6 +12,7 @@ import os
 import struct
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from mcap.records import Message as McapMessage
 from mcap.stream_reader import StreamReader, breakup_chunk
 
 from openaisle.errors import RecordingError
-from openaisle.messages import NANOSECONDS, VideoFrame
+from openaisle.messages import NANOSECONDS, VideoFrame, VideoPacket
 from openaisle.recording.codec import Recorded
 from openaisle.recording.files import DAMAGE, Logged, McapFile, decode
 from openaisle.recording.manifest import (
@@ -38,6 +39,7 @@ from openaisle.store.store import Store
 
 HEAD = "head"
 ROTATE_NS = 60 * NANOSECONDS
+MOST_PENDING = 200_000  # messages that wait for room: half an hour of fifty scales
 IDLE_S = 0.02  # between two looks for more
 _RECORD_HEAD = struct.Struct("<BQ")  # opcode, length
 _MAGIC_BYTES = 8
@@ -45,12 +47,18 @@ _CHUNK = 6
 
 
 class JournalWriter:
-    """Appends to a journal; one writer per folder. Raises RecordingError when the disk fails."""
+    """Appends to a journal; one writer per folder. Raises RecordingError when the disk fails.
+
+    Where there is no room, `commit` says so and may be asked again: what was appended is kept until then, but pictures.
+    """
 
     def __init__(self, folder: Path, store: Store) -> None:
         self.folder = folder
         self._fps = {camera.id: camera.fps for camera in store.spec.cameras}
         self._encoders: dict[str, Encoder] = {}
+        self._pending: list[Recorded] = []  # appended, not committed
+        self._error: OSError | None = None  # of the last try to write
+        self._marked = -1, 0  # file and size of the last commit
         try:
             self._manifest = _prepared(folder, store)
             self._head = os.open(folder / HEAD, os.O_RDWR | os.O_CREAT, 0o644)
@@ -64,39 +72,79 @@ class JournalWriter:
         self._log_ns = 0
 
     def append(self, message: Recorded | VideoFrame) -> None:
-        """Write a message; it counts from the next commit on."""
-        try:
-            self._log_ns = max(self._log_ns, message.time_ns)
-            file = self._open_file()
-            file.write(self._encoded(message) if isinstance(message, VideoFrame) else message, self._log_ns)
-        except OSError as error:
-            raise _failed(self.folder, error) from error
+        """Write a message; it counts from the next commit on. Raises RecordingError when too many wait for room."""
+        if len(self._pending) >= MOST_PENDING and self._error is not None:
+            raise _failed(self.folder, self._error) from self._error
+        one = self._encoded(message) if isinstance(message, VideoFrame) else message
+        self._pending.append(one)
+        if self._error is None:
+            try:
+                self._write(one)
+            except OSError as error:
+                self._error = error
 
     def commit(self) -> None:
-        """All that was appended is on disk when this returns."""
-        if self._file is None or not self._file.messages:
-            return
+        """All that was appended is on disk when this returns; after a RecordingError it may be tried again."""
         try:
-            self._file.flush()
-            self._mark(self._file.path.stat().st_size)
+            if self._error is not None:
+                self._begin_again()
+            if self._file is not None and self._file.messages:
+                self._file.flush()
+                self._mark(self._file.path.stat().st_size)
         except OSError as error:
+            self._error = error
             raise _failed(self.folder, error) from error
+        self._error = None
+        self._pending.clear()
 
     def close(self) -> None:
         """Commit, and finish the file."""
-        self.commit()
-        self._finish()
-        os.close(self._head)
+        try:
+            self.commit()
+            self._finish()
+        except OSError as error:
+            raise _failed(self.folder, error) from error
+        finally:
+            os.close(self._head)
+
+    def _write(self, message: Recorded) -> None:
+        self._log_ns = max(self._log_ns, message.time_ns)
+        self._open_file().write(message, self._log_ns)
+
+    def _begin_again(self) -> None:
+        """Cut off what was not committed, and write it once more; pictures go first where there is little room."""
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):
+                file.abandon()
+            number, size = self._marked
+            if number == self._number:
+                os.truncate(file.path, size)
+            else:
+                file.path.unlink(missing_ok=True)
+                self._number -= 1
+        self._pending = [message for message in self._pending if not isinstance(message, VideoPacket)]
+        for message in self._pending:
+            self._write(message)
 
     def _open_file(self) -> McapFile:
         if self._file is not None and self._file.messages and self._log_ns - self._file.start_ns >= ROTATE_NS:
             self._finish()
         if self._file is None:
             self._number += 1
-            self._file = McapFile(self.folder / f"sensors-{self._number:05d}.mcap", "sensors", sync=True)
+            self._file = self._new_file()
             for encoder in self._encoders.values():
                 encoder.force_keyframe()
         return self._file
+
+    def _new_file(self) -> McapFile:
+        path = self.folder / f"sensors-{self._number:05d}.mcap"
+        try:
+            return McapFile(path, "sensors", sync=True)
+        except OSError:
+            path.unlink(missing_ok=True)
+            self._number -= 1
+            raise
 
     def _finish(self) -> None:
         if self._file is None:
@@ -112,6 +160,7 @@ class JournalWriter:
     def _mark(self, size: int) -> None:
         """Readers may read up to here."""
         os.pwrite(self._head, f"{self._number:08d} {size:016d}\n".encode(), 0)
+        self._marked = self._number, size
 
     def _encoded(self, frame: VideoFrame) -> Recorded:
         encoder = self._encoders.setdefault(frame.camera, Encoder(frame.camera, self._fps.get(frame.camera, 5.0)))

@@ -7,6 +7,7 @@ fails or is silent is made again, at growing intervals. A picture is dated by th
 
 from __future__ import annotations
 
+import errno
 import struct
 import time
 from collections import deque
@@ -34,6 +35,7 @@ LOOKS = 20  # whose changes are remembered
 STILL = 0.8  # of the least change. Simulated cameras: 0.97 and more when live, 0.74 and less when frozen
 DIM_NS = 30 * NANOSECONDS
 MILLISECOND_NS = 1_000_000  # finer than any camera's clock is right
+DEVICES = "/dev/"
 RTSP_OPTIONS = {"rtsp_transport": "tcp", "analyzeduration": "500000", "probesize": "32768"}
 ASPECT = 0.01  # a picture is scaled to the store's size when its shape is this near
 SPS = 7
@@ -60,6 +62,7 @@ class CameraReader:
     put: Put
     stop: Event
     clock: Callable[[], int] = time.time_ns
+    ca_file: str = ""  # authority that an rtsps:// camera's certificate must be signed by; "" = it is not checked
     _still: Stillness = field(init=False)
     _dates: _Dates = field(init=False)
 
@@ -77,14 +80,14 @@ class CameraReader:
         while not self.stop.is_set():
             pictures, words = 0, ""
             try:
-                with _open(self.url, self.spec) as container:
+                with _open(self.url, self.spec, self.ca_file) as container:
                     for message in self._messages(container):
                         self.put(message)
                         pictures += 1
                         if self.stop.is_set():
                             return
             except (FFmpegError, OSError) as error:
-                words = f"{shown(self.url)}: {error.strerror or type(error).__name__}"
+                words = f"{shown(self.url)}: {explained(self.url, error, self.ca_file)}"
             except _UnfitError as error:
                 words = str(error)
             wait_s = FIRST_WAIT_S if pictures else min(2 * wait_s, LONGEST_WAIT_S)
@@ -97,7 +100,7 @@ class CameraReader:
         stream = container.streams.video[0]
         self._still = Stillness()
         self._dates = _Dates(self.spec, is_rtsp(self.url), self.clock)
-        paced = not is_rtsp(self.url) and not self.url.startswith("/dev/")
+        paced = not is_rtsp(self.url) and not self.url.startswith(DEVICES)
         yield CameraWord(self.spec.id)
         frozen_ns = 0
         for message in _passed(self, container, stream) if self._fits(stream) else _coded(self, container, stream):
@@ -135,10 +138,31 @@ def is_rtsp(url: str) -> bool:
     return url.lower().startswith(("rtsp://", "rtsps://"))
 
 
-def _open(url: str, spec: CameraSpec) -> InputContainer:
+def explained(url: str, error: FFmpegError | OSError, ca_file: str = "") -> str:
+    """Why a camera cannot be read, with what to do where we know it."""
+    said = error.strerror or type(error).__name__
+    if url.startswith(DEVICES):
+        fix = {
+            errno.ENOENT: "is it plugged in? `ls /dev/video*` lists those that are",
+            errno.ENODEV: "is it plugged in? `ls /dev/video*` lists those that are",
+            errno.EACCES: "this account may not; add it to the group `video`",
+            errno.EBUSY: "another program has it",
+            errno.ENOTTY: "it is not a camera",
+        }.get(error.errno or 0)
+        return f"{said}: {fix}" if fix else said
+    if url.lower().startswith("rtsps://") and error.errno == errno.EIO:
+        known = f"its certificate is not signed by {ca_file} for this address, or " if ca_file else ""
+        return f"{said}: {known}it does not speak TLS there"
+    if not is_rtsp(url) and error.errno == errno.ENOENT:
+        return f"{said}: paths in sensors.yaml are beside it"
+    return said
+
+
+def _open(url: str, spec: CameraSpec, ca_file: str) -> InputContainer:
     if is_rtsp(url):
-        return av.open(url, options=RTSP_OPTIONS, timeout=(OPEN_S, READ_S))
-    if url.startswith("/dev/"):
+        options = {**RTSP_OPTIONS, **({"tls_verify": "1", "ca_file": ca_file} if ca_file else {})}
+        return av.open(url, options=options, timeout=(OPEN_S, READ_S))
+    if url.startswith(DEVICES):
         options = {"video_size": f"{spec.width_px}x{spec.height_px}", "framerate": str(spec.fps)}
         return av.open(url, format="v4l2", options=options, timeout=(OPEN_S, READ_S))
     return av.open(url)

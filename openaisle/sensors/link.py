@@ -7,13 +7,14 @@ broker's word is relied on, because devices keep what they sent until they are t
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING
 
-from openaisle.errors import MissingExtraError
+from openaisle.errors import MissingExtraError, SensorError
 from openaisle.sensors.settings import Mqtt
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 3.0  # before the next try
 CONNECT_S = 5.0
 KEEPALIVE_S = 5  # a broker that says nothing for half as long again is gone
 LOOK_S = 0.05
+NO_ENTRY = frozenset({4, 5, 134, 135})  # CONNACK codes of MQTT 3.1.1 and 5: account or password refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,8 @@ class Link:
                 async with self._client() as client:
                     wait_s = FIRST_WAIT_S
                     await self._talk(client)
-            except (self._mqtt.MqttError, OSError) as error:
-                self._put(LinkWord(False, str(error) or type(error).__name__))
+            except (self._mqtt.MqttError, OSError, SensorError) as error:
+                self._put(LinkWord(False, explained(error)))
             self._outgoing = None
             end_s = time.monotonic() + wait_s
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
@@ -110,6 +112,20 @@ class Link:
     async def _watch(self, client: aiomqtt.Client) -> None:
         while not self._stop.is_set():
             await asyncio.sleep(LOOK_S)
+
+
+def explained(error: BaseException) -> str:
+    """Why there is no connection, with the place in sensors.yaml to look at where we know it; never a password."""
+    code = getattr(error, "rc", None)
+    if code is not None and int(getattr(code, "value", code)) in NO_ENTRY:
+        return f"the broker does not let us in ({error}): see mqtt.username and mqtt.password in sensors.yaml"
+    for cause in (error, error.__cause__, error.__context__):  # aiomqtt wraps what sockets raise
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            fix = "see mqtt.host and mqtt.tls.ca_file in sensors.yaml"
+            return f"the broker's certificate is not trusted ({cause.verify_message}): {fix}"
+        if isinstance(cause, ssl.SSLError):
+            return f"the broker and we do not agree on TLS ({cause.reason or cause}): see mqtt.tls in sensors.yaml"
+    return str(error) or type(error).__name__
 
 
 async def first_of(*parts: Coroutine[object, object, None]) -> None:

@@ -16,6 +16,8 @@ import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -65,16 +67,25 @@ class Mqtt(_Part):
             if self.tls.cert_file:
                 context.load_cert_chain(self.tls.cert_file, self.tls.key_file or None)
         except (OSError, ValueError) as error:
-            what = f"the certificates cannot be used: {error}"
+            files = [name for name in self.tls.model_dump().values() if name]
+            gone = [name for name in files if not Path(name).is_file()]
+            what = f"the certificates cannot be used: {', '.join(gone or files)}: {error}"
             raise SensorError([Problem("sensors.yaml", "mqtt.tls", what, "give PEM files that exist")]) from error
         return context
+
+
+class CameraTls(_Part):
+    """How cameras at rtsps:// are known."""
+
+    ca_file: str = Field(min_length=1, title="Authority that signed their certificates, PEM")
 
 
 class SensorSettings(_Part):
     """sensors.yaml."""
 
     mqtt: Mqtt | None = Field(default=None, title="Broker; none = no scales and no gates by MQTT")
-    cameras: dict[str, str] = Field(default={}, title="Address by camera: rtsp://, rtsps://, a film, or /dev/video0")
+    cameras: dict[str, str] = Field(default={}, title="Address by camera: rtsp(s)://, a film (or file:), /dev/video0")
+    camera_tls: CameraTls | None = Field(default=None, title="None = rtsps:// is secret, and nobody's word is checked")
     wait_s: float = Field(default=1.0, ge=0.1, le=10, title="How long the others wait for a slow sensor")
     late_s: float = Field(default=1.5, gt=0, le=5, title="Silent for so long, a sensor is late")
     offline_s: float = Field(default=4.0, gt=0, le=5, title="... and offline: blind")
@@ -95,12 +106,34 @@ def load_settings(path: Path, store: Store, environment: Mapping[str, str] = os.
     checked = validate(SensorSettings, filled if isinstance(filled, dict) else {})
     problems = [*problems, *missing, *(document.problem(*fault) for fault in checked.faults)]
     if checked.value is not None:
-        problems += _unfit(document, checked.value, store)
+        problems += _unfit(document, checked.value, store, path.resolve().parent)
     if problems or checked.value is None:
         raise SensorError(problems)
-    if checked.value.mqtt is not None:
-        checked.value.mqtt.context()
-    return checked.value
+    settings = _placed(checked.value, path.resolve().parent)
+    if settings.mqtt is not None:
+        settings.mqtt.context()
+    return settings
+
+
+def _placed(settings: SensorSettings, folder: Path) -> SensorSettings:
+    """The settings with files where sensors.yaml means them: relative ones are beside it."""
+    cameras = {name: placed(url, folder) for name, url in settings.cameras.items()}
+    mqtt = settings.mqtt
+    if mqtt is not None and mqtt.tls is not None:
+        files = {name: str(folder / value) for name, value in mqtt.tls.model_dump().items() if value}
+        mqtt = mqtt.model_copy(update={"tls": Tls(**files)})
+    tls = settings.camera_tls
+    if tls is not None:
+        tls = CameraTls(ca_file=str(folder / tls.ca_file))
+    return settings.model_copy(update={"mqtt": mqtt, "cameras": cameras, "camera_tls": tls})
+
+
+def placed(url: str, folder: Path) -> str:
+    """A camera's address; a film's path, with file: or without, is made absolute."""
+    scheme = urlsplit(url).scheme
+    if scheme not in ("", "file"):
+        return url
+    return str(folder / (url2pathname(urlsplit(url).path) if scheme else url))
 
 
 def _filled(
@@ -121,7 +154,7 @@ def _filled(
     return VARIABLE.sub(lambda found: environment.get(found[1].strip("{}"), ""), value), problems
 
 
-def _unfit(document: Document, settings: SensorSettings, store: Store) -> list[Problem]:
+def _unfit(document: Document, settings: SensorSettings, store: Store, folder: Path) -> list[Problem]:
     cameras = {camera.id for camera in store.spec.cameras}
     problems = [
         document.problem(("cameras", name), f"the store has no camera {name!r}", "use the ids of store.yaml")
@@ -132,6 +165,9 @@ def _unfit(document: Document, settings: SensorSettings, store: Store) -> list[P
         problems.append(document.problem((), "neither cameras nor a broker", "say where the store's sensors are"))
     if settings.mqtt is not None and settings.mqtt.version not in (3.1, 5):
         problems.append(document.problem(("mqtt", "version"), "no such version", "write 3.1 or 5"))
+    if settings.camera_tls is not None and not (folder / settings.camera_tls.ca_file).is_file():
+        what = f"there is no file {settings.camera_tls.ca_file}"
+        problems.append(document.problem(("camera_tls", "ca_file"), what, "give a PEM file beside sensors.yaml"))
     if settings.late_s >= settings.offline_s:
         problems.append(document.problem(("offline_s",), "not longer than late_s", "give a longer time"))
     return problems

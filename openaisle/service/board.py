@@ -16,6 +16,7 @@ from openaisle.service.album import Album, Levels, Shot
 from openaisle.service.day import DayFigures, day_figures, today
 from openaisle.service.desk import Desk
 from openaisle.service.floor import Floor, Tint, tints
+from openaisle.service.overlay import Overlays
 from openaisle.service.states import VisitState
 from openaisle.service.tables import Run, Visit
 from openaisle.service.tracks import PEOPLE, Person
@@ -59,6 +60,11 @@ class Board:
 
     def __init__(self, desk: Desk, album: Album | None = None) -> None:
         self._desk, self._album = desk, album or Album(None)
+
+    @cached_property
+    def overlays(self) -> Overlays:
+        """What is drawn over cameras."""
+        return Overlays(self._desk.store)
 
     @cached_property
     def floor(self) -> Floor:

@@ -31,6 +31,7 @@ class Rules:
     requests_per_s: float = 20.0  # of one caller, on average
     request_burst: int = 60
     evidence_mb: int = 500  # weights and stills around events (album.py)
+    low_disk_mb: int = 300  # of free disk: with less, pictures are not kept any more
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,7 @@ class Broker:
     """The connection to the broker of scales and gates."""
 
     up: bool
+    words: str = ""  # why it is not there
 
 
 @dataclass(frozen=True, slots=True)

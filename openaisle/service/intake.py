@@ -9,15 +9,15 @@ the same again.
 from __future__ import annotations
 
 import json
+import logging
 import os
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
-from openaisle.errors import SensorError
+from openaisle.errors import RecordingError, SensorError
 from openaisle.messages import NANOSECONDS, VideoFrame, VideoPacket
 from openaisle.recording.journal import JournalWriter, last_messages
 from openaisle.sensors.camera import CameraReader, CameraWord
@@ -26,18 +26,22 @@ from openaisle.sensors.health import State
 from openaisle.sensors.link import Arrival, Link, LinkWord
 from openaisle.sensors.payload import Stored, address_of, read
 from openaisle.sensors.settings import SensorSettings
+from openaisle.service.room import free_bytes
 from openaisle.store.load import store_hash
 from openaisle.store.store import Store
 
+LOG = logging.getLogger(__name__)
 HEALTH = "sensors.json"  # in the data folder, for people, the dashboard and tests
 ROUND_S = 0.05
 COMMIT_NS = NANOSECONDS // 10
+RETRY_NS = NANOSECONDS  # between two tries to write on a full disk
 STORED_NS = NANOSECONDS // 2
 TELL_NS = NANOSECONDS
 RECALL_NS = 90 * NANOSECONDS  # of the journal, at the start
 START_NS, OUTAGE_NS, BACK_NS = 3 * NANOSECONDS, 10 * NANOSECONDS, 3 * NANOSECONDS  # how long the stream rests, at most
 LOW_BYTES = 300 << 20  # of free disk: pictures are not kept any more
-DISK_NS = 5 * NANOSECONDS
+DISK_NS = NANOSECONDS
+DISK_WORDS = "the disk is full: pictures are not kept"
 
 
 def journal_folder(data: Path, store: Store) -> Path:
@@ -55,7 +59,9 @@ class Intake:
         folder: Path,
         data: Path,
         clock: Callable[[], int] = time.time_ns,
+        low_bytes: int = LOW_BYTES,
     ) -> None:
+        self._low_bytes = low_bytes
         self._settings, self._data, self._folder, self._clock = settings, data, folder, clock
         self.gatherer = Gatherer(store, settings.wait_s, settings.limits)
         self._journal = JournalWriter(folder, store)
@@ -64,12 +70,15 @@ class Intake:
         self._stop = Event()
         self.link = Link(settings.mqtt, self._queue.put, self._stop) if settings.mqtt is not None else None
         cameras = {camera.id: camera for camera in store.spec.cameras}
+        ca_file = settings.camera_tls.ca_file if settings.camera_tls is not None else ""
         self._readers = [
-            CameraReader(cameras[name], url, self._queue.put, self._stop, clock)
+            CameraReader(cameras[name], url, self._queue.put, self._stop, clock, ca_file)
             for name, url in settings.cameras.items()
         ]
         self._broker = LinkWord(False, "not connected yet")
         self._low_disk = False
+        self._stalled = False  # the journal cannot be written: what comes is kept in memory and not acknowledged
+        self._dark: set[str] = set()  # cameras whose pictures were not kept, until their next key frame
         self._acknowledged: dict[tuple[str, str], Stored] = {}
         self._due_ns = {"commit": 0, "stored": 0, "health": 0, "disk": 0}
 
@@ -88,7 +97,10 @@ class Intake:
                     raise SystemExit("a reader has died")  # by our mistake: the supervisor starts us again
         finally:
             self._stop.set()
-            self._journal.close()
+            try:
+                self._journal.close()
+            except RecordingError as error:
+                LOG.error("%s", error)
 
     def round(self) -> None:
         """Take in what has come, and work on it; about every 50 ms."""
@@ -100,13 +112,12 @@ class Intake:
         now_ns = self._clock()
         for message in self.gatherer.release(now_ns):
             self._journal.append(message)
-        if self._due("commit", now_ns, COMMIT_NS):
-            self._journal.commit()
+        if self._due("commit", now_ns, RETRY_NS if self._stalled else COMMIT_NS) and self._committed():
             self._tell_devices(now_ns)
         if self._due("health", now_ns, TELL_NS):
             self._tell_health(now_ns)
         if self._due("disk", now_ns, DISK_NS):
-            self._low_disk = shutil.disk_usage(self._folder).free < LOW_BYTES
+            self._look_at_disk()
 
     # --- in ------------------------------------------------------------------------------------------------------
 
@@ -126,14 +137,27 @@ class Intake:
             case LinkWord():
                 if came.up != self._broker.up:
                     self.gatherer.wait_for(self._clock() + (BACK_NS if came.up else OUTAGE_NS))
+                if came != self._broker:  # once, not with every try
+                    LOG.warning("broker: %s", came.words or "connected")
                 self._broker = came
             case CameraWord():
                 state = State.FROZEN if came.frozen_ns else None
                 self.gatherer.trouble("camera", came.camera, state, came.frozen_ns, came.words)
-            case _ if self._low_disk:  # scales and gates are small and go on; who was there is told of blind cameras
-                self.gatherer.trouble("camera", came.camera, None, 0, "the disk is full: pictures are not kept")
             case _:
-                self.gatherer.picture(came, self._clock())
+                self._picture(came)
+
+    def _picture(self, came: VideoPacket | VideoFrame) -> None:
+        """Where there is little room, scales and gates, which are small, go on; who was there is told of blindness."""
+        if self._low_disk:
+            self._dark.add(came.camera)
+            self.gatherer.trouble("camera", came.camera, None, 0, DISK_WORDS)
+            return
+        if came.camera in self._dark:
+            if isinstance(came, VideoPacket) and not came.keyframe:
+                return  # it changes a picture that is not there
+            self._dark.discard(came.camera)
+            self.gatherer.trouble("camera", came.camera, None, 0)
+        self.gatherer.picture(came, self._clock())
 
     def _message(self, came: Arrival) -> None:
         assert self._settings.mqtt is not None, "arrivals come from a broker"
@@ -146,6 +170,27 @@ class Intake:
             self.gatherer.refused(address, str(error))
 
     # --- out -----------------------------------------------------------------------------------------------------
+
+    def _committed(self) -> bool:
+        """Commit; False while there is no room: the journal keeps what it was given, nothing is acknowledged."""
+        try:
+            self._journal.commit()
+        except RecordingError as error:
+            if not self._stalled:
+                LOG.error("%s", error)
+            self._stalled = True
+            self._look_at_disk()
+            return False
+        if self._stalled:
+            LOG.warning("the journal goes on")
+        self._stalled = False
+        return True
+
+    def _look_at_disk(self) -> None:
+        low = self._stalled or free_bytes(self._folder) < self._low_bytes
+        if low != self._low_disk:
+            LOG.warning("disk: %s", DISK_WORDS if low else "there is room again")
+        self._low_disk = low
 
     def _due(self, what: str, now_ns: int, every_ns: int) -> bool:
         if now_ns - self._due_ns[what] < every_ns and now_ns >= self._due_ns[what]:
@@ -183,8 +228,11 @@ class Intake:
             ],
         }
         partial = self._data / (HEALTH + ".partial")
-        partial.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, self._data / HEALTH)
+        try:
+            partial.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+            os.replace(partial, self._data / HEALTH)
+        except OSError:  # the disk is full, of which the log tells; readers see how old the last one is
+            partial.unlink(missing_ok=True)
 
 
 def _row(device: Device, offset_ns: int) -> dict[str, object]:

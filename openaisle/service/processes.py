@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openaisle.service.beats import Beat, beat_of
+from openaisle.service.room import patiently
 from openaisle.service.startup import Serve, open_desk, read_startup
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def run_intake(serve: Serve, go_on: GoOn) -> None:
 
     store = load_store(serve.store)
     settings = load_settings(Path(serve.sensors), store)
-    intake = Intake(store, settings, journal_folder(serve.path, store), serve.path)
+    low_bytes = serve.rules.low_disk_mb << 20
+    intake = Intake(store, settings, journal_folder(serve.path, store), serve.path, low_bytes=low_bytes)
     intake.run(_beating(beat_of(serve.path, "intake"), go_on))
 
 
@@ -135,7 +137,12 @@ def main(name: str, folder: Path, parent: int) -> None:
         return
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {name} %(levelname)s %(message)s")
     entry = {process.name: process.entry for process in TABLE}[name]
-    entry(read_startup(folder), lambda: not stopped and os.getppid() == parent)
+    serve = read_startup(folder)
+
+    def go_on() -> bool:
+        return not stopped and os.getppid() == parent
+
+    patiently(lambda: entry(serve, go_on), serve.path, _beating(beat_of(serve.path, name), go_on))
 
 
 if __name__ == "__main__":

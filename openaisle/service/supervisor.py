@@ -149,10 +149,14 @@ class Supervisor:
         }
         text = json.dumps(rows, indent=1) + "\n"
         if text != self._told:
-            self._told = text
             partial = self._serve.path / (STATUS + ".partial")
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, self._serve.path / STATUS)
+            try:
+                partial.write_text(text, encoding="utf-8")
+                os.replace(partial, self._serve.path / STATUS)
+            except OSError:  # the disk is full: processes matter more, and it is told at the next look
+                partial.unlink(missing_ok=True)
+                return
+            self._told = text
 
 
 def _locked(folder: Path) -> IO[str]:

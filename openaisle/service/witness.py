@@ -20,6 +20,7 @@ from openaisle.predictor import Arrays, floats
 from openaisle.receipts.events import LedgerEvent
 from openaisle.receipts.pricing import local_day
 from openaisle.service.album import Album, Levels, Pen, Still, Trace
+from openaisle.service.room import free_bytes
 from openaisle.service.stills import jpeg, masked, tile
 from openaisle.state import State
 from openaisle.store.geometry import Camera
@@ -57,6 +58,7 @@ class Witness:
     run: str
     most_bytes: int
     lasting: bool = False  # the run before it was over the same shelves
+    least_bytes: int = 0  # of free disk, with less nothing is kept
     _frames: deque[tuple[VideoFrame, Float32]] = field(default_factory=deque)  # with the heads of its tick
     _grams: deque[Float32] = field(default_factory=lambda: deque(maxlen=TRACE_BEFORE_S + TRACE_AFTER_S + 1))
     _first: Float32 | None = None  # what each scale showed first
@@ -77,6 +79,9 @@ class Witness:
             return
         try:
             self._remember(tick, state)
+            if free_bytes(self.album.path.parent) < self.least_bytes:
+                self._due.clear()  # pictures go first where there is little room
+                return
             with self.album.pen() as pen:
                 for event in events:
                     if event.evidence is not None and event.lane:

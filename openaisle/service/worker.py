@@ -97,7 +97,8 @@ def work(
     """
     run = take_up(desk, job)
     lasting = run.source.startswith(LASTING)
-    witness = Witness(Album(folder), desk.store, run.id, desk.rules.evidence_mb * 1024 * 1024, lasting)
+    rules = desk.rules
+    witness = Witness(Album(folder), desk.store, run.id, rules.evidence_mb << 20, lasting, rules.low_disk_mb << 20)
     passages = Passages(desk, run.id, run.time_ns)
     pace = Pace(job.speed, run.time_ns, go_on)
     known = Known(passages.names, Trails(desk.store))

@@ -201,7 +201,9 @@ def _now(kiosk: Kiosk) -> None:
         hands = ((round(float(lane.front_m[0]), 2), round(float(lane.front_m[1]), 2)),) if number < 2 else ()
         x, y = (float(value) for value in trail[-1])
         points = tuple((float(point[0]), float(point[1])) for point in trail)
-        people.append(Person(visit, x, y, points, hands, (lane.id,) if hands else ()))
+        head = (x, y, 1.65)
+        reach = tuple((hand[0], hand[1], round(float(lane.front_m[2]), 2)) for hand in hands)
+        people.append(Person(visit, x, y, points, hands, (lane.id,) if hands else (), head, reach))
     with kiosk.desk.database.write() as session:
         run = session.get(Run, RUN)
         assert run is not None

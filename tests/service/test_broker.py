@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from threading import Thread
@@ -29,13 +29,14 @@ USER, PASSWORD = "shop", "hush"
 
 
 @contextmanager
-def mosquitto(folder: Path, settings: Mqtt) -> Iterator[subprocess.Popen[bytes]]:
-    """The broker that shops use, with an account; killed, not stopped, at the end."""
+def mosquitto(folder: Path, settings: Mqtt, more: Iterable[str] = ()) -> Iterator[subprocess.Popen[bytes]]:
+    """The broker that shops use, with an account, and more lines for its listener; killed, not stopped, at the end."""
     program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
     assert program is not None, "the caller has looked"
     words = ["mosquitto_passwd", "-b", "-c", str(folder / "accounts"), USER, PASSWORD]
     subprocess.run(words, check=True, capture_output=True)
-    lines = [f"listener {settings.port} 127.0.0.1", "allow_anonymous false", f"password_file {folder / 'accounts'}"]
+    lines = ["allow_anonymous false", f"password_file {folder / 'accounts'}"]
+    lines += [f"listener {settings.port} 127.0.0.1", *more]
     if os.getuid() == 0:
         lines.append("user root")  # it would change to an account that may not read the test's folder
     (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")

@@ -195,6 +195,27 @@ def test_people_move_and_lines_come_by_themselves(shown: Shown) -> None:
         assert said == []
 
 
+def test_people_are_framed_in_pictures_until_somebody_puts_it_away(shown: Shown) -> None:
+    with shown.context(DESKTOP) as context:
+        page, said = shown.open(context, "live")
+        box = page.locator(".over .box").first
+        expect(box).to_be_visible()
+        picture, frame = page.locator(".shot img").first.bounding_box(), page.locator(".over").first.bounding_box()
+        assert picture is not None
+        assert frame is not None
+        assert all(abs(picture[side] - frame[side]) < 1.5 for side in ("x", "y", "width", "height"))
+        button = page.locator("[data-overlays]")
+        button.focus()
+        page.keyboard.press("Enter")
+        expect(button).to_have_attribute("aria-pressed", "false")
+        expect(box).to_be_hidden()
+        page.wait_for_timeout(2500)  # it stays so when the board is renewed
+        expect(box).to_be_hidden()
+        button.click()
+        expect(box).to_be_visible()
+        assert said == []
+
+
 def move(kiosk: Kiosk, visit: str, x_m: float, y_m: float) -> None:
     """Somebody walks; the pipeline speaks."""
     with kiosk.desk.database.write() as session:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Event, Thread
 
 import numpy as np
@@ -66,19 +68,29 @@ def test_the_camera_s_clock_runs_at_90_khz(time_ns: int) -> None:
     assert (rtp_time(time_ns + NANOSECONDS) - rtp_time(time_ns)) % 2**32 == 90_000
 
 
+@dataclass(frozen=True)
+class Safe:
+    """How a camera is reached: by TLS where it has a certificate, and whom its reader trusts."""
+
+    scheme: str = "rtsp"
+    context: ssl.SSLContext | None = None
+    ca_file: str = ""
+
+
 class Camera:
     """An RTSP server in a thread, and what one reader gets from it."""
 
-    def __init__(self, spec: CameraSpec, user: str, password: str, credentials: str) -> None:
-        self.server = RtspServer(frozenset({"a"}), user, password)
+    def __init__(self, spec: CameraSpec, user: str, password: str, credentials: str, safe: Safe | None = None) -> None:
+        safe = safe or Safe()
+        self.server = RtspServer(frozenset({"a"}), user, password, safe.context)
         self.loop = asyncio.new_event_loop()
         self.got: list[VideoPacket | VideoFrame | CameraWord] = []
         self.stop = Event()
         Thread(target=self.loop.run_forever, daemon=True).start()
         self.call(self.server.start())
-        url = f"rtsp://{credentials}127.0.0.1:{self.server.port}/a"
+        url = f"{safe.scheme}://{credentials}127.0.0.1:{self.server.port}/a"
         self.latest_ns = 0  # of the last picture: the clock that the reader looks at, so that a slow machine is none
-        reader = CameraReader(spec, url, self.got.append, self.stop, lambda: self.latest_ns)
+        reader = CameraReader(spec, url, self.got.append, self.stop, lambda: self.latest_ns, safe.ca_file)
         self.thread = Thread(target=reader.run, daemon=True)
 
     def call(self, what: object) -> None:
@@ -116,9 +128,11 @@ class Camera:
 
 
 @contextmanager
-def camera(spec: CameraSpec = CAMERA, user: str = "", password: str = "", credentials: str = "") -> Iterator[Camera]:
+def camera(
+    spec: CameraSpec = CAMERA, user: str = "", password: str = "", credentials: str = "", safe: Safe | None = None
+) -> Iterator[Camera]:
     """A camera that is being read."""
-    one = Camera(spec, user, password, credentials)
+    one = Camera(spec, user, password, credentials, safe)
     one.publish(next(packets(1, 10**18)))  # it has looked once, so that it can be described
     one.thread.start()
     try:

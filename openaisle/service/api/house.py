@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from openaisle.service import beats, courier, database, keys, models, visits
+from openaisle.service import beats, courier, database, keys, models, room, visits
 from openaisle.service.api.access import AsOperator, AsReviewer, Here
 from openaisle.service.api.forms import (
     DayAnswer,
@@ -36,13 +36,16 @@ def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {}})
 def readyz(request: Request, here: Here) -> JSONResponse:
-    """The database answers and every process beats; 503 with what is missing otherwise."""
+    """The database answers, there is room, and every process beats; 503 with what is missing otherwise."""
     folder = cast(Path | None, request.app.state.folder)
     problems = [] if database.is_ready(here.desk.database) else ["database"]
-    problems += beats.troubled(folder) if folder is not None else []
-    return JSONResponse(
-        {"status": "not ready" if problems else "ready", "problems": problems}, 503 if problems else 200
-    )
+    warnings = []
+    if folder is not None:
+        problems += ["disk"] if room.is_full(folder) else []
+        problems += beats.troubled(folder)
+        warnings = ["low disk: pictures are not kept"] if room.is_low(folder, here.desk.rules.low_disk_mb) else []
+    told = {"status": "not ready" if problems else "ready", "problems": problems, "warnings": warnings}
+    return JSONResponse(told, 503 if problems else 200)
 
 
 @router.get("/metrics")

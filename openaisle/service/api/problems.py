@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from http import HTTPStatus
+from pathlib import Path
 from typing import cast
 
 from fastapi import FastAPI, Request
@@ -15,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from openaisle.errors import OpenAisleError, RequestError
 from openaisle.service.api.access import TooManyError
+from openaisle.service.room import found_none
 
 LOG = logging.getLogger(__name__)
 MEDIA = "application/problem+json"
@@ -54,6 +57,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(OperationalError, _busy)
+    app.add_exception_handler(sqlite3.OperationalError, _busy)  # of the fake gateway's file
     app.add_exception_handler(OpenAisleError, _refused)
     app.add_exception_handler(Exception, _ours)
 
@@ -81,6 +85,9 @@ def _http(request: Request, error: Exception) -> JSONResponse:
 
 def _busy(request: Request, error: Exception) -> JSONResponse:
     LOG.error("the database does not answer: %s", error)
+    folder = cast(Path | None, request.app.state.folder)
+    if folder is not None and found_none(error, folder):
+        return problem(503, "the disk is full", "free disk space, and ask again", {"retry-after": "10"})
     return problem(503, "the database does not answer", "ask again in a moment", {"retry-after": "2"})
 
 

@@ -25,6 +25,16 @@ document.addEventListener("click", (event) => {
   [button.textContent, button.dataset.off] = [button.dataset.off, button.textContent];
 });
 
+// --- boxes, heads and hands over the cameras' pictures, or not
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-overlays]");
+  if (!button) return;
+  const shown = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(shown));
+  document.getElementById("board").classList.toggle("bare", !shown);
+});
+
 // --- weight traces (uPlot); the caption says the same in words
 
 function colour(name) {

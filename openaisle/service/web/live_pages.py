@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 from fastapi import APIRouter, Request
@@ -9,8 +10,9 @@ from fastapi.responses import HTMLResponse, Response
 from markupsafe import Markup
 
 from openaisle.errors import RequestError
+from openaisle.service import room
 from openaisle.service.album import Album
-from openaisle.service.api.access import AsReviewer, AsViewer
+from openaisle.service.api.access import AsReviewer, AsViewer, context_of
 from openaisle.service.board import Board
 from openaisle.service.keys import Caller
 from openaisle.service.web.frame import PageRoute, page, words_of
@@ -46,4 +48,11 @@ def _board(request: Request, caller: Caller, name: str) -> HTMLResponse:
     told = words("floor.people", count=len(seen.people))
     # Both layers are our own drawing, with the store's words escaped where they are drawn.
     moving = Markup(board.floor.moving(seen.people, seen.marks, seen.flashing, told))
-    return page(request, name, caller, seen=seen, plan=Markup(board.floor.plan), moving=moving)
+    folder, low_mb = cast(Path | None, request.app.state.folder), context_of(request).desk.rules.low_disk_mb
+    low = folder is not None and room.is_low(folder, low_mb)
+    overlays = {shot.camera: Markup(board.overlays.draw(shot.camera, seen.people, seen.marks)) for shot in seen.cameras}
+    sizes = {shot.camera: board.overlays.size(shot.camera) for shot in seen.cameras}
+    return page(
+        request, name, caller, seen=seen, plan=Markup(board.floor.plan), moving=moving, low_disk=low,
+        overlays=overlays, sizes=sizes,
+    )  # fmt: skip

@@ -1,0 +1,64 @@
+"""Room: how much disk is left, and what a process does that finds none: it waits, and is not started over and over."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+LOG = logging.getLogger(__name__)
+FULL_BYTES = 16 << 20  # with less, a transaction may not find room
+LOOK_S = 0.5
+POSTGRES_FULL = "53100"  # SQLSTATE disk_full
+SQLITE_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})  # the second: its index of the WAL cannot grow
+
+
+def free_bytes(folder: Path) -> int:
+    """Of the disk on which a folder is."""
+    return shutil.disk_usage(folder).free
+
+
+def is_full(folder: Path) -> bool:
+    """Whether a transaction may not find room there."""
+    return free_bytes(folder) < FULL_BYTES
+
+
+def is_low(folder: Path, low_mb: int) -> bool:
+    """Whether pictures are not kept any more."""
+    return free_bytes(folder) < low_mb << 20
+
+
+def found_none(error: BaseException | None, folder: Path) -> bool:
+    """Whether an error of the database, or one that came of it, is that its disk is full."""
+    while error is not None and not isinstance(error, DBAPIError | sqlite3.Error):
+        error = error.__cause__
+    if error is None:
+        return False
+    driver = error.orig if isinstance(error, DBAPIError) else error
+    if getattr(driver, "sqlstate", None) == POSTGRES_FULL:
+        return True
+    code = getattr(driver, "sqlite_errorcode", 0) & 0xFF  # the lower byte is the kind
+    return code == sqlite3.SQLITE_FULL or (code in SQLITE_CODES and is_full(folder))
+
+
+def patiently(work: Callable[[], None], folder: Path, go_on: Callable[[], bool]) -> None:
+    """Work; when the disk is full, wait for room and begin anew. `go_on` is asked, and so beats, while it waits."""
+    while True:
+        try:
+            work()
+            return
+        except Exception as error:
+            if not found_none(error, folder):
+                raise
+            LOG.error("the disk is full: nothing is lost, waiting for room (%s)", error)
+        time.sleep(LOOK_S)
+        while go_on() and is_full(folder):
+            time.sleep(LOOK_S)
+        if not go_on():
+            return
+        LOG.warning("there is room again")

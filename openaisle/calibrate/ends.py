@@ -16,11 +16,11 @@ from openaisle.calibrate.silhouettes import Outline
 from openaisle.store.geometry import Camera, Float
 
 HEAD_M = 0.11  # radius of a head with hair
-HEAD_BAND_M, FOOT_BAND_M = 0.10, 0.08  # of the outline below its top, above its bottom: its middle is where the end is
-ASIDE_M = 0.3  # what is farther aside than this is another part of the body
+HEAD_BAND_M, FOOT_BAND_M = 0.10, 0.35  # of the outline below its top, above its bottom: its middle is where the end is
+ASIDE_M = 0.5  # what is farther aside than this is another part of the body
 STEEP_DEG = 65.0  # somebody right below has no upright outline
 RIM_PX = 2.5  # what touches the picture's rim goes on beyond it
-EDGE_PX, HEAD_OFF_M, FOOT_OFF_M = 1.5, 0.04, 0.10  # standard deviations: of an edge, of a head and feet from the middle
+EDGE_PX, HEAD_OFF_M, FOOT_OFF_M = 1.5, 0.04, 0.12  # standard deviations: of an edge, of a head and feet from the middle
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def ends_of(cameras: Sequence[Camera], edges: Sequence[Edges], body: Body) -> En
         world = seen.rays @ camera.world_from_camera[:3, :3].T
         low, high = [RIM_PX, RIM_PX], [camera.width_px - 1 - RIM_PX, camera.height_px - 1 - RIM_PX]
         whole = ((seen.pixels > low) & (seen.pixels < high)).all(axis=1)
-        for time_s, a, b in zip(seen.time_s, seen.first, seen.first[1:], strict=True):
+        for time_s, a, b in zip(seen.time_s, seen.first[:-1], seen.first[1:], strict=True):
             for foot in (False, True):
                 end = _end(camera, world[a:b], whole[a:b], body, foot=foot)
                 rows += [(float(index), float(foot), float(time_s), *end)] if end is not None else []

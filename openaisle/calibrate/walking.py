@@ -84,7 +84,8 @@ def place_by_walk(
     passages: Sequence[Passage] = (),
 ) -> Walked:
     """Poses of `cameras` from outlines (by camera) of one person; raises RecordingError when they are too few or odd."""
-    edges = {camera.id: edges_of(camera, seen.get(camera.id, ())) for camera in cameras}
+    few = _thinned({camera.id: seen.get(camera.id, ()) for camera in cameras})
+    edges = {camera.id: edges_of(camera, few[camera.id]) for camera in cameras}
     stay = {name: what for name, one in edges.items() if (what := _too_little(one)) is not None}
     used = tuple(camera for camera in cameras if camera.id not in stay)
     if not used or all(camera.id in fixed for camera in used):
@@ -111,38 +112,35 @@ def _solved(used: tuple[Camera, ...], edges: Sequence[Edges], known: _Known, sta
     body = Body(known.height[0], STRIDE_M)
     cameras = used
     for number in range(ROUNDS):
-        ends = _thinned(ends_of(cameras, edges, body))
-        guess = _start(cameras, body, ends, known) if guess is None else guess
+        ends = ends_of(cameras, edges, body)
+        guess = _start(cameras, body, ends, edges, known) if guess is None else guess
         keep = _fits(guess, ends, known, FAR_SIGMAS[number]) if number else np.ones(len(ends.foot), np.bool_)
         guess, sigma, residuals = _adjust(guess, ends.of(keep), known)
         cameras, body = guess.cameras, guess.body
     return _told(used, guess, ends.of(keep), float(keep.mean()), sigma, residuals, known, stay)
 
 
-def _thinned(ends: Ends) -> Ends:
+def _thinned(seen: Mapping[str, Sequence[Outline]]) -> dict[str, list[Outline]]:
     """All of a short walk; of a long one, whole stretches evenly spread."""
-    stretch = np.floor(ends.time_s / STRETCH_S).astype(np.int64)
-    numbers = np.unique(stretch)
+    numbers = np.unique([one.time_s // STRETCH_S for outlines in seen.values() for one in outlines])
     most = int(MOST_KNOTS * KNOT_S / STRETCH_S)
-    if len(numbers) <= most:
-        return ends
-    return ends.of(np.isin(stretch, numbers[np.linspace(0, len(numbers) - 1, most).round().astype(int)]))
+    if len(numbers) > most:
+        numbers = numbers[np.linspace(0, len(numbers) - 1, most).round().astype(int)]
+    kept = set(numbers.tolist())
+    return {camera: [one for one in outlines if one.time_s // STRETCH_S in kept] for camera, outlines in seen.items()}
 
 
-def _start(cameras: tuple[Camera, ...], body: Body, ends: Ends, known: _Known) -> _Guess:
+def _start(cameras: tuple[Camera, ...], body: Body, ends: Ends, edges: Sequence[Edges], known: _Known) -> _Guess:
     """The path as the poses that are drawn have it: medians over cameras, on the map."""
-    tick = np.floor(ends.time_s / KNOT_S).astype(np.int64)
-    ticks = np.unique(np.concatenate([tick, tick + 1, *(_tick(one) + [0, 1] for one in known.passages)]))
+    times = np.concatenate([*(one.time_s for one in edges), [one.time_s for one in known.passages]])
+    tick = np.floor(times / KNOT_S).astype(np.int64)
+    ticks = np.unique(np.concatenate([tick, tick + 1]))
     nearest = np.round(ends.time_s / KNOT_S).astype(np.int64)
     there = np.unique(nearest)
     on_map = np.clip(ends.ground_m, known.ground.low_m, known.ground.high_m)
     middle = np.array([np.median(on_map[nearest == one], axis=0) for one in there])
     knots = np.column_stack([np.interp(ticks, there, middle[:, axis]) for axis in (0, 1)])
     return _Guess(cameras, body, ticks, knots)
-
-
-def _tick(passage: Passage) -> NDArray[np.int64]:
-    return np.full(2, int(np.floor(passage.time_s / KNOT_S)), np.int64)
 
 
 def _between(ticks: NDArray[np.int64], time_s: Float) -> tuple[NDArray[np.int64], Float]:
@@ -171,7 +169,6 @@ def _fits(guess: _Guess, ends: Ends, known: _Known, far_sigmas: float) -> NDArra
     """Which ends are not far from what the guess expects, nor of something that furniture hides."""
     index, share = _between(guess.ticks, ends.time_s)
     body = np.array([guess.body.height_m, guess.body.stride_m])
-    index = np.clip(index, 0, len(guess.ticks) - 2)
     places = _along(guess.knots, index, share)
     off = np.hypot(*_off_px(guess.cameras, ends, places, body).T) / ends.sigma_px
     hidden = np.zeros(len(off), np.bool_)

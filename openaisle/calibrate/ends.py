@@ -1,4 +1,4 @@
-"""Head and feet in an outline: its highest and lowest points as seen in the shop's upright frame, and what to expect there.
+"""Head and feet in an outline: its highest and lowest points in the shop's upright frame, and what to expect there.
 
 Up is where the camera's pose says it is, so heads and feet are read anew whenever poses get better. What is seen is the
 edge of somebody, not a point of them: the top of a ball for a head, the near rim of a disc for feet that stride.
@@ -25,7 +25,7 @@ EDGE_PX, HEAD_OFF_M, FOOT_OFF_M = 1.5, 0.04, 0.12  # standard deviations: of an 
 
 @dataclass(frozen=True)
 class Edges:
-    """One camera's outlines: pixels [n, 2] and rays [n, 3] in the camera's own frame of all of them, one after another."""
+    """One camera's outlines, one after another: pixels [n, 2], and rays [n, 3] in the camera's own frame."""
 
     time_s: Float  # [outlines]
     first: NDArray[np.int64]  # [outlines + 1] where each begins
@@ -88,7 +88,7 @@ def ends_of(cameras: Sequence[Camera], edges: Sequence[Edges], body: Body) -> En
 def _end(
     camera: Camera, rays: Float, whole: NDArray[np.bool_], body: Body, *, foot: bool
 ) -> tuple[float, float, float, float, float] | None:
-    """Pixel (x, y) of the upper or lower end of one outline, its standard deviation, and where its owner stands (x, y)."""
+    """Pixel (x, y) of an outline's upper or lower end, its standard deviation, and where its owner stands (x, y)."""
     sign = -1.0 if foot else 1.0
     tilt = np.arcsin(np.clip(rays[:, 2], -1, 1))
     best = int(np.argmax(sign * tilt))

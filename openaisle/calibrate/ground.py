@@ -62,19 +62,15 @@ def ground_of(spec: StoreSpec) -> Ground:
 
 @dataclass(frozen=True)
 class Passage:
-    """Somebody in a gate: when, its middle [2], the direction along its line [2], and half its width."""
+    """Somebody in a gate: when, and its middle [2]."""
 
     time_s: float
     middle_m: Float
-    along: Float
-    half_m: float
 
 
 def passage(gate: GateSpec, time_s: float) -> Passage:
     """A passage through a gate of the store."""
-    step = np.asarray(gate.b_m) - np.asarray(gate.a_m)
-    width = float(np.hypot(*step))
-    return Passage(time_s, _middle(gate), step / width, width / 2)
+    return Passage(time_s, _middle(gate))
 
 
 def _middle(gate: GateSpec) -> Float:

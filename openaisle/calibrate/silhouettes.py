@@ -50,7 +50,7 @@ class Outline:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a camera saw: outlines in time order, and how many pictures had nobody, several people, or a flood in them."""
+    """What a camera saw: outlines in time order, how many pictures, and how many of them had several people in them."""
 
     outlines: tuple[Outline, ...]
     pictures: int

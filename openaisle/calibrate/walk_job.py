@@ -127,7 +127,8 @@ def _filmed(spec: StoreSpec, words: Sequence[str]) -> Footage:
             what = f"{len(paths)} films are given for one camera"
             problems.append(Problem(str(paths[1]), f"camera {name}", what, "join them, or name one"))
         elif not paths[0].is_file():
-            problems.append(Problem(str(paths[0]), f"camera {name}", "is missing or no film", "name a film, or correct it"))
+            what = "is missing or no film"
+            problems.append(Problem(str(paths[0]), f"camera {name}", what, "name a film (such as MP4)"))
         elif (found := measure(paths[0], f"camera {name}", problems)) is not None:
             sizes[name] = (found.width_px, found.height_px)
             seconds.append(found.duration_ns / NANOSECONDS)

@@ -32,11 +32,12 @@ DRAWN_M, DRAWN_DEG = 0.3, 10.0  # standard deviations of the poses in store.yaml
 COMMON_S = 0.6  # errors within this time are one error: a lean, a bag, a stride
 HASTE_M_S2 = 2.0  # standard deviation of acceleration
 BODY_M, WALL_M = 0.18, 0.08  # nobody's middle is nearer to furniture, give or take
-GATE_M = 0.15  # across the line, when the gate says so
+GATE_M = 0.15  # from the middle of a gate, along its line and across it, when the gate says so
+SOLE_M = np.array([0.0, 0.0, 0.05])  # a foot is seen when this much above the floor is
 ANY_HEIGHT_M, ANY_HEIGHT_SD_M, TOLD_SD_M = 1.70, 0.10, 0.02
 STRIDE_M, STRIDE_SD_M = 0.2, 0.12
 LEAST_ENDS = 60  # heads and feet of a camera; with fewer it stays as it was
-POSITION_LIMIT_M, ANGLE_LIMIT_DEG = 0.25, 4.0  # standard deviations above which it stays as it was
+POSITION_LIMIT_M, ANGLE_LIMIT_DEG = 0.4, 6.0  # standard deviations above which it stays as it was
 RMS_LIMIT = 1 / 40  # of the picture's width
 GOOD_SHARE = 0.4  # of heads and feet that must fit
 
@@ -83,7 +84,7 @@ def place_by_walk(
     fixed: Sequence[str] = (),
     passages: Sequence[Passage] = (),
 ) -> Walked:
-    """Poses of `cameras` from outlines (by camera) of one person; raises RecordingError when they are too few or odd."""
+    """Poses of `cameras` from outlines (by camera) of one person; raises RecordingError when too few or odd."""
     few = _thinned({camera.id: seen.get(camera.id, ()) for camera in cameras})
     edges = {camera.id: edges_of(camera, few[camera.id]) for camera in cameras}
     stay = {name: what for name, one in edges.items() if (what := _too_little(one)) is not None}
@@ -175,7 +176,7 @@ def _fits(guess: _Guess, ends: Ends, known: _Known, far_sigmas: float) -> NDArra
     for number, camera in enumerate(guess.cameras):
         mine = np.flatnonzero((ends.camera == number) & ends.foot)
         eye = camera.world_from_camera[:3, 3]
-        points = expected_m(eye, places[mine], ends.foot[mine], body) + [0.0, 0.0, 0.05]
+        points = expected_m(eye, places[mine], ends.foot[mine], body) + SOLE_M
         hidden[mine] = blocked(eye, points, Scene(known.scene.fixtures, ()))
     return np.asarray((off < far_sigmas) & ~hidden)
 
@@ -223,14 +224,8 @@ def _adjust(guess: _Guess, ends: Ends, known: _Known) -> tuple[_Guess, Float, Fl
 
 
 def _gate_errors(places: Float, passages: Sequence[Passage]) -> Float:
-    """Whitened [n, 2]: along the gate's line and across it."""
-    if not passages:
-        return np.zeros((0, 2))
-    off = places - np.array([one.middle_m for one in passages])
-    along = np.array([one.along for one in passages])
-    halves = np.array([one.half_m for one in passages])
-    across = off[:, 0] * -along[:, 1] + off[:, 1] * along[:, 0]
-    return np.column_stack([(off * along).sum(axis=1) / (0.6 * halves), across / GATE_M])
+    """Whitened [n, 2]: from the middle of the gate."""
+    return np.asarray((places - np.array([one.middle_m for one in passages]).reshape(-1, 2)) / GATE_M)
 
 
 def _sparsity(
@@ -276,7 +271,7 @@ def _told(
     """What is said of it all; raises RecordingError when little of what is seen fits, or no camera can be placed."""
     if fitting < GOOD_SHARE:
         what = f"only {fitting:.0%} of all heads and feet fit one path"
-        fix = "synchronise the cameras' clocks, check that films and cameras are not exchanged, and calibrate lenses first"
+        fix = "synchronise the clocks, check that films and cameras are not exchanged, and calibrate lenses first"
         raise RecordingError([Problem("films", "all cameras", what, fix)])
     out, left = [], dict(stay)
     for number, (was, camera, place) in enumerate(zip(used, guess.cameras, known.free, strict=True)):

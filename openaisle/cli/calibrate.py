@@ -1,4 +1,4 @@
-"""`aisle calibrate`: sheets to print, lenses from a board, poses from tags or from somebody who walks; into store.yaml."""
+"""`aisle calibrate`: sheets to print, lenses from a board, poses from tags or from a walk; into store.yaml."""
 
 from __future__ import annotations
 

@@ -165,7 +165,8 @@ def test_outlines_are_of_one_person_and_of_nothing_small() -> None:
 
     empty = empty_shop(iter([shot(n, (8 * n, 30, 12, 40)) for n in range(12)]))["cam"]
     people = {
-        "nobody": (), "a thing": ((20, 20, 4, 6),), "one": ((40, 30, 12, 40),), "two parts": ((40, 30, 12, 18), (40, 51, 12, 18)),
+        "nobody": (), "a thing": ((20, 20, 4, 6),), "one": ((40, 30, 12, 40),),
+        "two parts": ((40, 30, 12, 18), (40, 51, 12, 18)),
         "two": ((20, 30, 12, 40), (100, 40, 12, 40)), "a flood": ((0, 0, 160, 100),),
     }  # fmt: skip
     found = {name: len(parts(changed(shot(0, *boxes).rgb, empty))) for name, boxes in people.items()}

@@ -1,4 +1,4 @@
-"""Somebody made of capsules who walks through a drawn shop, as its cameras would see them; furniture hides what is behind.
+"""Somebody made of capsules who walks through a drawn shop, as its cameras see them; furniture hides what is behind.
 
 Exact up to the lens: each capsule is the hull of the tangent circles of balls at its ends. Cheap: no simulator.
 """

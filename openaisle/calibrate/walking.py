@@ -34,6 +34,7 @@ HASTE_M_S2 = 2.0  # standard deviation of acceleration
 BODY_M, WALL_M = 0.18, 0.08  # nobody's middle is nearer to furniture, give or take
 GATE_M = 0.15  # from the middle of a gate, along its line and across it, when the gate says so
 SOLE_M = np.array([0.0, 0.0, 0.05])  # a foot is seen when this much above the floor is
+CEILING_M, CEILING_SD_M = 0.03, 0.02  # no camera hangs nearer below the ceiling, give or take
 ANY_HEIGHT_M, ANY_HEIGHT_SD_M, TOLD_SD_M = 1.70, 0.10, 0.02
 STRIDE_M, STRIDE_SD_M = 0.2, 0.12
 LEAST_ENDS = 60  # heads and feet of a camera; with fewer it stays as it was
@@ -73,6 +74,7 @@ class _Known:
     passages: tuple[Passage, ...]
     free: NDArray[np.int64]  # [cameras] place among the unknown poses, -1 = this pose is given
     height: tuple[float, float]  # mean and standard deviation
+    ceiling_m: float
 
 
 def place_by_walk(
@@ -93,9 +95,10 @@ def place_by_walk(
         raise RecordingError([Problem("films", f"camera {name}", what, MORE_FIX) for name, what in stay.items()])
     free = np.cumsum([camera.id not in fixed for camera in used]) - 1
     free[[camera.id in fixed for camera in used]] = -1
-    told = (height_m, TOLD_SD_M) if height_m is not None else (ANY_HEIGHT_M, ANY_HEIGHT_SD_M)
+    told = (height_m, TOLD_SD_M) if height_m is not None else (CEILING_M, CEILING_SD_M = 0.03, 0.02  # no camera hangs nearer below the ceiling, give or take
+ANY_HEIGHT_M, ANY_HEIGHT_SD_M)
     scene = Scene(tuple(spec.fixtures), tuple(spec.floor_m))
-    known = _Known(scene, ground_of(spec), tuple(passages), free, told)
+    known = _Known(scene, ground_of(spec), tuple(passages), free, told, spec.ceiling_m)
     return _solved(used, [edges[camera.id] for camera in used], known, stay)
 
 
@@ -214,7 +217,9 @@ def _adjust(guess: _Guess, ends: Ends, known: _Known) -> tuple[_Guess, Float, Fl
         wall = np.maximum(0.0, BODY_M - known.ground.clearance(knots)) / WALL_M
         gates = _gate_errors(_along(knots, door_index, door_share), known.passages)
         told = (body - usual[0]) / usual[1]
-        return np.concatenate([off.ravel(), bend.ravel(), wall, gates.ravel(), told, x[:poses] / drawn])
+        tops = np.array([one.world_from_camera[2, 3] for one, n in zip(cameras, known.free, strict=True) if n >= 0])
+        above = np.maximum(0.0, tops - known.ceiling_m + CEILING_M) / CEILING_SD_M
+        return np.concatenate([off.ravel(), bend.ravel(), wall, gates.ravel(), told, x[:poses] / drawn, above])
 
     done = adjust(residuals, first, _sparsity(known, ends, index, rows, door_index, len(guess.ticks)))
     cameras, body, knots = opened(done.x)
@@ -254,8 +259,8 @@ def _sparsity(
     bend = mark(np.zeros((len(bends), wide)), bends, 3)
     wall = mark(np.zeros((knots, wide)), np.arange(knots), 1)
     gate = mark(np.zeros((len(doors), wide)), doors, 2)
-    priors = np.eye(wide)[np.r_[poses, poses + 1, :poses]]
-    return np.concatenate([mark(seen, index, 2).repeat(2, 0), bend.repeat(2, 0), wall, gate.repeat(2, 0), priors])
+    own = np.eye(wide)[np.r_[poses, poses + 1, :poses, 5:poses:6]]  # the last: heights of cameras
+    return np.concatenate([mark(seen, index, 2).repeat(2, 0), bend.repeat(2, 0), wall, gate.repeat(2, 0), own])
 
 
 def _told(

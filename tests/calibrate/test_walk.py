@@ -35,9 +35,10 @@ HEIGHT_M = 1.74
 
 
 def off_by(camera: Camera, metres: float, degrees: float, rng: np.random.Generator) -> Camera:
-    """The camera moved and turned by so much, any way."""
+    """The camera moved and turned by so much, any way but up: nothing hangs above the ceiling."""
     turn, move = rng.normal(size=(2, 3))
     turn, move = np.deg2rad(degrees) * turn / np.linalg.norm(turn), metres * move / np.linalg.norm(move)
+    move[2] = -abs(move[2])
     return replace(camera, world_from_camera=nudged(camera.world_from_camera, np.concatenate([turn, move])))
 
 

@@ -95,8 +95,7 @@ def place_by_walk(
         raise RecordingError([Problem("films", f"camera {name}", what, MORE_FIX) for name, what in stay.items()])
     free = np.cumsum([camera.id not in fixed for camera in used]) - 1
     free[[camera.id in fixed for camera in used]] = -1
-    told = (height_m, TOLD_SD_M) if height_m is not None else (CEILING_M, CEILING_SD_M = 0.03, 0.02  # no camera hangs nearer below the ceiling, give or take
-ANY_HEIGHT_M, ANY_HEIGHT_SD_M)
+    told = (height_m, TOLD_SD_M) if height_m is not None else (ANY_HEIGHT_M, ANY_HEIGHT_SD_M)
     scene = Scene(tuple(spec.fixtures), tuple(spec.floor_m))
     known = _Known(scene, ground_of(spec), tuple(passages), free, told, spec.ceiling_m)
     return _solved(used, [edges[camera.id] for camera in used], known, stay)

@@ -26,8 +26,8 @@ from openaisle.store.schema import StoreSpec
 KNOT_S = 0.4  # between two places of the path
 MOST_KNOTS = 500  # of a longer walk, stretches spread over all of it
 STRETCH_S = 6.0
-ROUNDS = 5  # heads and feet are read anew with better poses
-FAR_SIGMAS = (np.inf, 8.0, 5.0, 4.0, 3.5)  # in each round, what lies farther from the last is left out
+ROUNDS = 4  # heads and feet are read anew with better poses
+FAR_SIGMAS = (np.inf, 8.0, 4.0, 3.5)  # in each round, what lies farther from the last is left out
 DRAWN_M, DRAWN_DEG = 0.3, 10.0  # standard deviations of the poses in store.yaml, each axis
 COMMON_S = 0.6  # errors within this time are one error: a lean, a bag, a stride
 HASTE_M_S2 = 2.0  # standard deviation of acceleration
@@ -91,8 +91,11 @@ def place_by_walk(
     edges = {camera.id: edges_of(camera, few[camera.id]) for camera in cameras}
     stay = {name: what for name, one in edges.items() if (what := _too_little(one)) is not None}
     used = tuple(camera for camera in cameras if camera.id not in stay)
-    if not used or all(camera.id in fixed for camera in used):
+    if not used:
         raise RecordingError([Problem("films", f"camera {name}", what, MORE_FIX) for name, what in stay.items()])
+    if all(camera.id in fixed for camera in used):
+        what = "all cameras that show somebody are said to be right already"
+        raise RecordingError([Problem("films", "all cameras", what, "name fewer with --fixed, or film others")])
     free = np.cumsum([camera.id not in fixed for camera in used]) - 1
     free[[camera.id in fixed for camera in used]] = -1
     told = (height_m, TOLD_SD_M) if height_m is not None else (ANY_HEIGHT_M, ANY_HEIGHT_SD_M)

@@ -18,6 +18,7 @@ from openaisle.store.schema import FixtureSpec
 from openaisle.store.store import world_from_fixture
 
 FPS = 5.0
+ROOMS = 5  # pictures of the empty shop
 Capsule = tuple[Float, Float, float]  # ends [3], radius
 
 
@@ -102,17 +103,14 @@ def film(
     """Pictures of all cameras, all at the same instants: noise, a patterned room, and who walks (all at once)."""
     rooms = {camera.id: _room(camera, rng) for camera in cameras}
     hidden = {camera.id: furniture_m(camera, fixtures) for camera in cameras}
-    noise = rng.normal(0, 2.0, (512, 512, 3)).astype(np.float32)
     for step in range(max(map(len, paths))):
         bodies = [_body(way, step, height_m) for way in paths if step < len(way)]
         for camera in cameras:
-            picture = rooms[camera.id].copy()
+            picture = rooms[camera.id][int(rng.integers(ROOMS))].copy()
             for body in bodies:
                 for n, one in enumerate(body):
                     _draw(picture, camera, one, hidden[camera.id], (60 + 25 * (n % 3), 30, 40 + 20 * (n % 4)))
-            y, x = rng.integers(0, 512 - 320, 2)
-            picture = picture + noise[y : y + camera.height_px, x : x + camera.width_px]
-            yield Picture(camera.id, step / FPS, np.clip(picture, 0, 255).astype(np.uint8))
+            yield Picture(camera.id, step / FPS, picture)
 
 
 def _body(way: Float, step: int, height_m: float) -> list[Capsule]:
@@ -122,18 +120,25 @@ def _body(way: Float, step: int, height_m: float) -> list[Capsule]:
     return capsules(way[step], heading, 1.7 * step, min(0.6, 1.6 * float(np.hypot(*move))), height_m)
 
 
-def _room(camera: Camera, rng: np.random.Generator) -> NDArray[np.float32]:
+def _room(camera: Camera, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """The empty shop [ROOMS, H, W, 3], each with its own noise."""
     coarse = rng.uniform(110, 210, (12, 16, 3)).astype(np.float32)
-    return np.asarray(cv2.resize(coarse, (camera.width_px, camera.height_px)), np.float32)
+    room = cv2.resize(coarse, (camera.width_px, camera.height_px))
+    return np.asarray(np.clip(room + rng.normal(0, 2.0, (ROOMS, *room.shape)), 0, 255), np.uint8)
 
 
 def _draw(
-    picture: NDArray[np.float32], camera: Camera, one: Capsule, hidden: Float, colour: tuple[int, int, int]
+    picture: NDArray[np.uint8], camera: Camera, one: Capsule, hidden: Float, colour: tuple[int, int, int]
 ) -> None:
     hull = outline(camera, one)
     if not len(hull) or not camera.sees(np.stack(one[:2]), -60.0).any():
         return
-    mask = np.zeros(picture.shape[:2], np.uint8)
-    cv2.fillConvexPoly(mask, np.round(hull * 16).astype(np.int32), 1, cv2.LINE_8, 4)
+    (left, top), (right, bottom) = np.clip(hull.min(axis=(0, 1)) - 1, 0, 1e4), hull.max(axis=(0, 1)) + 2
+    window = (slice(int(top), max(int(bottom), 0)), slice(int(left), max(int(right), 0)))
+    mask = np.zeros(picture[window].shape[:2], np.uint8)
+    if not mask.size:
+        return
+    shifted = np.round((hull - [int(left), int(top)]) * 16).astype(np.int32)
+    cv2.fillConvexPoly(mask, shifted, 1, cv2.LINE_8, 4)
     far = float(np.linalg.norm((one[0] + one[1]) / 2 - camera.world_from_camera[:3, 3]))
-    picture[(mask > 0) & (far < hidden)] = colour
+    picture[window][(mask > 0) & (far < hidden[window])] = colour

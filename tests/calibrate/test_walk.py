@@ -93,7 +93,9 @@ def test_films_of_a_walk_put_wrong_cameras_right(
     before = (store / "store.yaml").read_bytes()
     words = ["calibrate", "walk", "--store", str(store), "--height", str(HEIGHT_M), "--fixed", "cam1", "--json"]
     monkeypatch.setattr(sys, "argv", ["aisle", *words, str(films)])
-    main()
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
     told = json.loads(capsys.readouterr().out)
     assert [one["camera"] for one in told["cameras"]] == ["cam2", "cam3"]
     assert any("cam4 stays as it was: it was not filmed" in remark for remark in told["remarks"])

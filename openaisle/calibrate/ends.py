@@ -74,7 +74,7 @@ def ends_of(cameras: Sequence[Camera], edges: Sequence[Edges], body: Body) -> En
     for index, (camera, seen) in enumerate(zip(cameras, edges, strict=True)):
         world = seen.rays @ camera.world_from_camera[:3, :3].T
         low, high = [RIM_PX, RIM_PX], [camera.width_px - 1 - RIM_PX, camera.height_px - 1 - RIM_PX]
-        whole = ((seen.pixels > low) & (seen.pixels < high)).all(axis=1)
+        whole = np.asarray(((seen.pixels > low) & (seen.pixels < high)).all(axis=1), np.bool_)
         for time_s, a, b in zip(seen.time_s, seen.first[:-1], seen.first[1:], strict=True):
             for foot in (False, True):
                 end = _end(camera, world[a:b], whole[a:b], body, foot=foot)

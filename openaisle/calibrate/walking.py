@@ -123,6 +123,7 @@ def _solved(used: tuple[Camera, ...], edges: Sequence[Edges], known: _Known, sta
         keep = _fits(guess, ends, known, FAR_SIGMAS[number]) if number else np.ones(len(ends.foot), np.bool_)
         guess, sigma, residuals = _adjust(guess, ends.of(keep), known)
         cameras, body = guess.cameras, guess.body
+    assert guess is not None, "there is a round"
     return _told(used, guess, ends.of(keep), float(keep.mean()), sigma, residuals, known, stay)
 
 

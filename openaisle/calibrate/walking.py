@@ -39,7 +39,7 @@ ANY_HEIGHT_M, ANY_HEIGHT_SD_M, TOLD_SD_M = 1.70, 0.10, 0.02
 STRIDE_M, STRIDE_SD_M = 0.2, 0.12
 LEAST_ENDS = 60  # heads and feet of a camera; with fewer it stays as it was
 POSITION_LIMIT_M, ANGLE_LIMIT_DEG = 0.4, 6.0  # standard deviations above which it stays as it was
-RMS_LIMIT = 1 / 40  # of the picture's width
+RMS_LIMIT = 1 / 80  # of the picture's width: 4 px of 320; good walks have half of that
 GOOD_SHARE = 0.4  # of heads and feet that must fit
 
 
@@ -104,7 +104,7 @@ def place_by_walk(
     return _solved(used, [edges[camera.id] for camera in used], known, stay)
 
 
-MORE_FIX = "walk alone through all of the shop for a minute or two, and through every camera's picture"
+MORE_FIX = "walk alone and with empty hands through all of the shop for a minute or two, and through every picture"
 
 
 def _too_little(edges: Edges) -> str | None:
@@ -309,7 +309,8 @@ def _doubt(placed: Placed) -> str | None:
     if len(placed.seen_px) < LEAST_ENDS:
         return f"only {len(placed.seen_px)} heads and feet fit; {LEAST_ENDS} are needed"
     if placed.rms_px > RMS_LIMIT * placed.camera.width_px:
-        return f"heads and feet lie {placed.rms_px:.1f} px from where the best pose has them"
+        what = f"heads and feet lie {placed.rms_px:.1f} px from where the best pose has them"
+        return f"{what}: something carried or pushed, a wrong height, or clocks apart"
     if placed.sigma_m > POSITION_LIMIT_M or placed.sigma_deg > ANGLE_LIMIT_DEG:
         return f"its pose is known to {placed.sigma_m:.2f} m and {placed.sigma_deg:.1f} degrees only"
     return None

@@ -40,6 +40,11 @@ class Placed:
     residuals_px: Float  # [n, 2] seen minus expected
     tags: tuple[int, ...]
 
+    @property
+    def median_px(self) -> float:
+        """Half of all points lie nearer to where they are expected."""
+        return float(np.median(np.hypot(*self.residuals_px.T)))
+
 
 @dataclass(frozen=True)
 class Placement:

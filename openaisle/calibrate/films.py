@@ -53,7 +53,24 @@ def shots(path: Path, rate_hz: float) -> Iterator[Shot]:
     yield from _film(path, rate_hz)
 
 
+def coloured(path: Path, rate_hz: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """Pictures of a film, rgb uint8 [H, W, 3], with their seconds since its first; raises RecordingError as `shots`."""
+    problems: list[Problem] = []
+    if measure(path, "film", problems) is None:
+        raise RecordingError(problems)
+    first: float | None = None
+    for seconds, _, picture in _decoded(path, rate_hz):
+        first = seconds if first is None else first
+        yield seconds - first, np.asarray(picture.reformat(format="rgb24").to_ndarray(), np.uint8)
+
+
 def _film(path: Path, rate_hz: float) -> Iterator[Shot]:
+    for _, number, picture in _decoded(path, rate_hz):
+        yield Shot(np.asarray(picture.reformat(format="gray8").to_ndarray(), np.uint8), path.name, number)
+
+
+def _decoded(path: Path, rate_hz: float) -> Iterator[tuple[float, int, av.VideoFrame]]:
+    """Seconds, number and picture of a film at no more than `rate_hz`."""
     decoded, next_s = 0, -np.inf
     try:
         with av.open(str(path)) as container:
@@ -64,7 +81,7 @@ def _film(path: Path, rate_hz: float) -> Iterator[Shot]:
                 if seconds < next_s:
                     continue
                 next_s = seconds + 1 / rate_hz - 1e-6
-                yield Shot(np.asarray(picture.reformat(format="gray8").to_ndarray(), np.uint8), path.name, decoded)
+                yield seconds, decoded, picture
     except (FFmpegError, OSError, ValueError) as error:
         what = f"is damaged after {decoded} pictures ({getattr(error, 'strerror', None) or error})"
         raise RecordingError([Problem(str(path), f"picture {decoded}", what, CUT_FIX)]) from error

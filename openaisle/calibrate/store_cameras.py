@@ -51,7 +51,7 @@ def lens_job(
 
     Raises StoreError, RecordingError, MissingExtraError; store.yaml is then as it was.
     """
-    spec = _opened(folder, dry)
+    spec = opened(folder, dry)
     was = camera_of(spec.cameras, camera_id)
     lens = calibrate_lens(was, films, board, progress)
     if dry:
@@ -81,9 +81,9 @@ def tags_job(
 
     Raises StoreError, RecordingError, MissingExtraError; store.yaml is then as it was.
     """
-    spec = _opened(folder, dry)
+    spec = opened(folder, dry)
     tags = read_tags(table)
-    by_camera = _sorted_films(spec, films)
+    by_camera = sorted_films(spec, films)
     found = _look(spec, by_camera, progress)
     cameras = [camera_from_spec(camera_of(spec.cameras, name)) for name in by_camera]
     placement = place_cameras(cameras, found.seen, tags)
@@ -107,7 +107,7 @@ def write_poses(folder: Path, spec: StoreSpec, placed: Sequence[Placed], name: s
     return Written(plot, amend_store(folder, changes))
 
 
-def _opened(folder: Path, dry: bool) -> StoreSpec:
+def opened(folder: Path, dry: bool) -> StoreSpec:
     """The store, when what is needed to calibrate is there: better known before the work than after."""
     spec = load_spec(folder)
     if not dry:
@@ -125,7 +125,7 @@ def _installed(package: str) -> bool:
         return False
 
 
-def _sorted_films(spec: StoreSpec, words: Sequence[str]) -> dict[str, list[Path]]:
+def sorted_films(spec: StoreSpec, words: Sequence[str]) -> dict[str, list[Path]]:
     """Films of each camera: `cam1=some/film.mp4`, or a file whose name without its ending is the camera's id."""
     out: dict[str, list[Path]] = {}
     ids = {camera.id for camera in spec.cameras}

@@ -1,4 +1,4 @@
-"""`aisle calibrate`: sheets to print, lenses from a board, poses from tags; into store.yaml."""
+"""`aisle calibrate`: sheets to print, lenses from a board, poses from tags or from a walk; into store.yaml."""
 
 from __future__ import annotations
 
@@ -120,6 +120,52 @@ def extrinsics(
     ]  # fmt: skip
     say_table("Cameras from tags", ["camera", "tags", "rms px", "moved m", "turned °", "known to"], rows)
     _told((*astray, *remarks), written, store)
+
+
+@app.command(epilog="Example: aisle calibrate walk --store my-store --height 1.78 rec")
+def walk(
+    sources: Annotated[
+        list[str], typer.Argument(help="A recording, a folder of films, or ID=FILE for each camera (begun together).")
+    ],
+    store: Folder,
+    height: Annotated[
+        float | None, typer.Option(min=1.0, max=2.3, help="Height of who walks, shoes and hair included, metres.")
+    ] = None,
+    fixed: Annotated[
+        list[str] | None, typer.Option(help="Id of a camera whose pose is right already; may be repeated.")
+    ] = None,
+    dry_run: Dry = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find where cameras hang and how they are turned from one person who walks through the empty shop."""
+    from openaisle.calibrate.walk_job import walk_job
+
+    with progress("looking for somebody who walks") as report:
+        walked, remarks, written = walk_job(store, sources, dry_run, report, height_m=height, fixed=fixed or ())
+    if as_json:
+        poses = [
+            {"camera": one.camera.id, "position_m": [round(float(v), 4) for v in one.camera.world_from_camera[:3, 3]],
+             "rms_px": one.rms_px, "median_px": one.median_px, "moved_m": one.moved_m, "turned_deg": one.turned_deg,
+             "sigma_m": one.sigma_m, "sigma_deg": one.sigma_deg, "heads_and_feet": len(one.seen_px)}
+            for one in walked.placed
+        ]  # fmt: skip
+        say_json({
+            "cameras": poses, "stay": dict(walked.stay), "height_m": walked.height_m, "median_px": walked.median_px,
+            "fitting": walked.fitting, "remarks": list(remarks), **_files(written),
+        })  # fmt: skip
+        return
+    rows = [
+        [one.camera.id, len(one.seen_px), f"{one.median_px:.1f}", f"{one.rms_px:.1f}", f"{one.moved_m:.3f}",
+         f"{one.turned_deg:.2f}", f"{one.sigma_m * 100:.0f} cm, {one.sigma_deg:.1f}°"]
+        for one in walked.placed
+    ]  # fmt: skip
+    columns = ["camera", "heads, feet", "median px", "rms px", "moved m", "turned °", "known to"]
+    say_table("Cameras from a walk", columns, rows)
+    say(
+        f"median residual {walked.median_px:.1f} px; {walked.fitting:.0%} of heads and feet fit; "
+        f"height {walked.height_m:.2f} m"
+    )
+    _told(remarks, written, store)
 
 
 def _files(written: Written) -> dict[str, str | None]:

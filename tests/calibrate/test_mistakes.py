@@ -45,6 +45,7 @@ def said(words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pyte
 
 LENS = ["calibrate", "intrinsics", "--store", "store", "--camera", "cam"]
 TAGS = ["calibrate", "extrinsics", "--store", "store", "--tags", "tags.csv"]
+WALK = ["calibrate", "walk", "--store", "store"]
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,14 @@ TAGS = ["calibrate", "extrinsics", "--store", "store", "--tags", "tags.csv"]
         ([*TAGS, "cam=wide.png"], "is 320x120, but camera cam is 320x240"),
         ([*TAGS[:-1], "twice.csv", "cam=empty.png"], "tag 2 stands in line 3 already"),
         ([*TAGS[:-1], "none.csv", "cam=empty.png"], "the file is missing"),
+        ([*WALK, "cam=empty.mp4"], "camera cam: it shows one person alone in 0 pictures only"),
+        ([*WALK, "cam=gone.mp4"], "gone.mp4: camera cam: is missing or no film"),
+        ([*WALK, "cam=broken.mp4"], "broken.mp4"),
+        ([*WALK, "cam=wide.png"], "is 320x120, but camera cam is 320x240"),
+        ([*WALK, "kam=empty.mp4"], "there is no camera 'kam'"),
+        ([*WALK, "--fixed", "kam", "cam=empty.mp4"], "there is no camera 'kam'"),
+        ([*WALK, "store"], "holds no recording and no film"),
+        ([*WALK, "cam=empty.mp4", "cam=empty.mp4"], "2 films are given for one camera"),
         (["calibrate", "extrinsics", "--store", "shop", "--tags", "tags.csv", "cam=empty.png"], "store.yaml"),
         (["calibrate", "board", "--paper", "b9", "--out", "b.pdf"], "'b9' is not known"),
         (["calibrate", "board", "--out", "b.txt"], "cannot be written as '.txt'"),
@@ -90,7 +99,7 @@ def test_a_store_that_cannot_be_written_is_told_before_the_work(
 ) -> None:
     (shop.path / "calibration").write_text("in the way")
     before = (shop.path / "store.yaml").read_bytes()
-    for words in ([*LENS, "gone.mp4"], [*TAGS, "cam=gone.mp4"]):
+    for words in ([*LENS, "gone.mp4"], [*TAGS, "cam=gone.mp4"], [*WALK, "cam=gone.mp4"]):
         assert "cannot be written" in said(words, capsys, monkeypatch)
     assert (shop.path / "store.yaml").read_bytes() == before
 
@@ -105,5 +114,5 @@ def test_missing_extras_are_told_with_what_to_install(
     for words in (["calibrate", "board", "--out", "b.pdf"], ["calibrate", "tags", "--out", "t.pdf"]):
         if package == "matplotlib":
             assert "pip install 'openaisle[calibrate]'" in said(words, capsys, monkeypatch)
-    for words in ([*LENS, "empty.mp4"], [*TAGS, "cam=empty.png"]):
+    for words in ([*LENS, "empty.mp4"], [*TAGS, "cam=empty.png"], [*WALK, "cam=empty.mp4"]):
         assert "pip install 'openaisle[calibrate]'" in said(words, capsys, monkeypatch)

@@ -14,9 +14,9 @@ PACKAGE = "openaisle"
 # Import order: a file imports only from its own room and from rooms above it.
 ROOMS = (
     "errors", "messages", "store", "sensors", "recording", "calibrate", "sim", "tokens", "receipts", "predictor",
-    "identity", "tracking", "volume", "hands", "shelves", "weighing", "actors", "accounts", "settle", "second_look", "owners", "state",
-    "blind", "writing", "correcting", "mute", "booking", "reconcile", "pipeline", "modular", "model", "training",
-    "registry", "edge", "flywheel", "service", "bench", "stress", "view", "demo", "cli",
+    "identity", "tracking", "volume", "hands", "shelves", "weighing", "actors", "accounts", "settle", "second_look",
+    "owners", "state", "blind", "writing", "correcting", "mute", "booking", "reconcile", "pipeline", "modular",
+    "model", "training", "registry", "edge", "flywheel", "service", "bench", "stress", "view", "demo", "cli",
 )  # fmt: skip
 
 

@@ -12,8 +12,20 @@ import pytest
 from tests.house.map import README, replaced
 from tests.house.sources import PACKAGE, ROOMS, ROOT, Source, all_sources, kept_files, package_sources, room_of
 
-EXTRAS = ("train", "mongo", "calibrate", "viz", "service", "live", "postgres", "stripe", "dev", "openvino",
-          "tasks", "tracking")
+EXTRAS = (
+    "train",
+    "mongo",
+    "calibrate",
+    "viz",
+    "service",
+    "live",
+    "postgres",
+    "stripe",
+    "dev",
+    "openvino",
+    "tasks",
+    "tracking",
+)
 FILE_STOP, FUNCTION_STOP = 500, 80  # lines; `make map` shows who comes close
 TORCH_ROOMS = ("model", "training", "flywheel")
 # Import names where they differ from the distribution's name.

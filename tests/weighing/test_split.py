@@ -282,3 +282,17 @@ def test_a_step_that_a_noisy_scale_does_not_show_is_looked_for_where_something_w
     assert divided(noisy, said, replace(SCENE, learnt=level)) == noisy  # such a step would have shown
     assert len(divided(noisy, said, tea).rests) == 4
     assert divided(replace(noisy, samples=np.zeros((0, 0), np.float32)), said, tea).rests == rests
+
+
+def test_the_decoders_word_is_no_word_against_a_stranger() -> None:
+    """It cannot name what lies where it does not belong."""
+    alike = replace(SCENE, learnt=Learnt((330.0, 331.0, 660.0)))
+    said = Told("e", 0, 0, 15, "take", COLA, 1, {"v0": 1.0}, 0.9)
+    costs = []
+    for who in (ALONE, replace(ALONE, told=(said,))):
+        (part,) = split(found([5000, 4650]), alike, who, TABLE)
+        (event,) = part.events
+        assert event.move.product == COLA
+        costs.append({(way.lane, way.product, way.units): way.cost for way in event.ways})
+    silent, told = costs
+    assert abs(told[0, BEANS, 1] - silent[0, BEANS, 1]) < 0.1

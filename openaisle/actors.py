@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from openaisle.predictor import Predictor
 from openaisle.store.store import Store
-from openaisle.tokens.actor import ACTOR_SLOTS, ActorView, actor_views, grasps, where, whose
+from openaisle.tokens.actor import ACTOR_SLOTS, ActorView, actor_views, fronts_seen, grasps, where, whose
 from openaisle.tokens.journey import FRAME_HZ
 from openaisle.tokens.scales import RATE_HZ
 from openaisle.weighing.interactions import LONGEST
@@ -65,7 +65,8 @@ def views_of(store: Store) -> dict[int, tuple[ActorView, ...]]:
     for lane in store.lanes:
         if lane.scale >= 0:
             lanes.setdefault(lane.scale, []).append(lane.index)
-    return {scale: actor_views([store.lanes[i] for i in own], store.cameras) for scale, own in lanes.items()}
+    sees = fronts_seen(store)
+    return {scale: actor_views([store.lanes[i] for i in own], store.cameras, sees) for scale, own in lanes.items()}
 
 
 @dataclass

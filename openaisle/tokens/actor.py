@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from openaisle.store.coverage import Scene, lanes_seen
 from openaisle.store.geometry import Camera
-from openaisle.store.store import Lane
+from openaisle.store.store import Lane, Store
 from openaisle.tokens.glance import cut_windows
 
 ACTOR_PX = 96
@@ -26,7 +27,7 @@ DOUBT = 0.02  # of each view: bodies hide bodies, and a head may not be where it
 ACTOR_FEATURES = 9
 ACTOR_SLOTS = (-4, -2, -1, 0, 1, 3, 5)  # frames of an event, in slots of 0.2 s from its instant
 MIDDLE_FRAME = ACTOR_SLOTS.index(0)
-MAX_ACTOR_VIEWS = 4  # the nearest cameras
+MAX_ACTOR_VIEWS = 6  # cameras that see the lanes' fronts, the nearest first, then others: they see people, too
 OUT_M, ABOVE_M = 0.3, 1.3  # the window's middle lies so far before the lanes, half way up to this height
 DEEP_M, HIGH_M = 0.5, 0.3  # of a lane that is marked
 GRASPS_M = (0.05, 0.15, 0.3)  # how deep in a lane a hand may be
@@ -56,13 +57,24 @@ class ActorView:
         return window
 
 
-def actor_views(lanes: Sequence[Lane], cameras: Sequence[Camera]) -> tuple[ActorView, ...]:
-    """The views of the lanes of one scale, nearest first, at most MAX_ACTOR_VIEWS."""
+def fronts_seen(store: Store) -> NDArray[np.bool_]:
+    """Which cameras see which lanes' fronts, fixtures and walls in the way: [cameras, lanes]."""
+    fronts, outward = (np.array([getattr(lane, name) for lane in store.lanes]) for name in ("front_m", "outward_m"))
+    scene = Scene(store.spec.fixtures, store.spec.floor_m)
+    return lanes_seen(store.cameras, scene, fronts, outward, np.array([lane.fixture for lane in store.lanes]))
+
+
+def actor_views(lanes: Sequence[Lane], cameras: Sequence[Camera], sees: NDArray[np.bool_]) -> tuple[ActorView, ...]:
+    """The views of the lanes of one scale: of cameras that see their fronts, nearest first, then of others.
+
+    sees: which cameras see which of all lanes (fronts_seen).
+    """
     front = np.mean([lane.front_m for lane in lanes], axis=0)
     outward = np.mean([lane.outward_m for lane in lanes], axis=0)
     middle = front + OUT_M * outward
     middle[2] = (front[2] + ABOVE_M) / 2
     step = np.array([middle, middle + 0.5 * outward])
+    clear = sees[:, [lane.index for lane in lanes]].any(1)
     out = []
     for index, camera in enumerate(cameras):
         pixel, depth = camera.project(step)
@@ -80,7 +92,8 @@ def actor_views(lanes: Sequence[Lane], cameras: Sequence[Camera]) -> tuple[Actor
         centre = pixel[0].astype(np.float32)
         area = outlines(lanes, camera, centre, side)
         out.append((away, ActorView(index, centre, side, area, features.astype(np.float32))))
-    return tuple(view for _, view in sorted(out, key=lambda each: each[0])[:MAX_ACTOR_VIEWS])
+    ranked = [view for _, view in sorted(out, key=lambda each: (not clear[each[1].camera], each[0]))]
+    return tuple(ranked[:MAX_ACTOR_VIEWS])
 
 
 def in_window(camera: Camera, points_m: NDArray[np.floating], centre_px: Float32, side_px: float) -> Float32:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,9 +20,12 @@ from openaisle.training.loop import Loop, LoopConfig
 
 # tokens/actor.py, actor_views: the picture's middle and the way out of the shelf lie on the other side
 MIRRORED_FEATURES = np.array([1, 1, -1, 1, 1, -1, 1, 1, 1], dtype=np.float32)
-MIRRORED_PLACE = np.array([-1, 1], dtype=np.float32)
+MIRROR = np.diag([-1, 1]).astype(np.float32)
+SIDE_FEATURE, TURN_FEATURES = 0, slice(5, 7)
 HEAD_SD = 0.06  # half windows: heads are believed to about seven centimetres
-SHIFT_PX = 6  # windows are moved by up to so much, whole cells of two pixels
+SHIFT, TURN_SD, ZOOM_SD = 0.125, 0.07, 0.1  # windows are moved (half sides), turned (radians) and zoomed (log)
+VIEWS = 4  # of an event in a batch, at random
+CHANNELS = 4  # that are warped at once, at most
 
 
 Float32 = NDArray[np.float32]
@@ -32,9 +36,9 @@ class ActorStage:
     """Recipe of stage 1e."""
 
     loop: LoopConfig
-    events: int = 32  # per batch, each with its four views
+    events: int = 32  # per batch, each with four of its views
     seed: int = 7
-    capacity: int = 14_000  # events held in memory, 0.9 MB each
+    capacity: int = 11_000  # events held in memory, 1.3 MB each
 
 
 @dataclass(frozen=True)
@@ -90,38 +94,50 @@ def batch_of(events: Sequence[Arrays]) -> ActorBatch:
 
 
 def augmented(event: Arrays, rng: np.random.Generator) -> Arrays:
-    """An event mirrored, in another light, its windows moved, heads believed a little elsewhere."""
-    out = dict(event)
-    points = {name: np.asarray(event[name], dtype=np.float32) for name in ("heads", "hand", "places")}
+    """An event in some of its views, mirrored, in another light, windows moved, turned and zoomed, heads elsewhere."""
+    chosen = np.sort(rng.permutation(len(event["features"]))[:VIEWS])
+    out = {name: values[chosen] for name, values in event.items()}
+    points = {name: np.asarray(out[name], dtype=np.float32) for name in ("heads", "hand", "places")}
     points["heads"] = points["heads"] + rng.normal(0, HEAD_SD, points["heads"].shape).astype(np.float32)
     if rng.random() < 0.5:
         for name in ("frames", "area", "mask"):
-            out[name] = event[name][:, :, ::-1]
-        out["features"] = np.multiply(event["features"], MIRRORED_FEATURES)
-        points = {name: turned(values, MIRRORED_PLACE, np.float32(0)) for name, values in points.items()}
+            out[name] = out[name][:, :, ::-1]
+        out["features"] = np.multiply(out["features"], MIRRORED_FEATURES)
+        points = {name: turned(values, MIRROR, np.zeros(2, np.float32)) for name, values in points.items()}
     gain = np.exp(rng.normal(0.0, 0.12)) * np.exp(rng.normal(0.0, 0.04, 3))
     table = np.clip(np.arange(256)[None] * gain[:, None] + rng.normal(0.0, 4.0), 0, 255).astype(np.uint8)
-    frames = out["frames"]
-    out["frames"] = np.stack([table[c % 3][frames[..., c]] for c in range(frames.shape[-1])], axis=-1)
-    down, right = (2 * int(v) for v in rng.integers(-SHIFT_PX // 2, SHIFT_PX // 2 + 1, 2))
-    out["frames"] = moved(out["frames"], (1, 2), (down, right))
-    for name in ("area", "mask"):
-        out[name] = moved(out[name], (1, 2), (down // 2, right // 2))
-    by = np.array([right, down], dtype=np.float32) * (2 / event["frames"].shape[2])
-    return {**out, **{name: turned(values, np.float32(1), by) for name, values in points.items()}}
+    tables = np.tile(table.T, out["frames"].shape[-1] // 3)[None]  # [1, 256, 24]
+    frames = np.stack([cv2.LUT(np.ascontiguousarray(window), tables) for window in out["frames"]])
+    angle, zoom = rng.normal(0, TURN_SD), float(np.exp(rng.normal(0, ZOOM_SD)))
+    turn = (zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])).astype(np.float32)
+    by = rng.uniform(-SHIFT, SHIFT, 2).astype(np.float32)
+    out["frames"] = warped(frames, turn, by)
+    out["area"] = warped(out["area"][..., None], turn, by)[..., 0]
+    out["mask"] = warped(out["mask"], turn, by)
+    features = np.array(out["features"], dtype=np.float32)
+    features[:, SIDE_FEATURE] /= zoom
+    features[:, TURN_FEATURES] = features[:, TURN_FEATURES] @ turn.T
+    return {**out, "features": features, **{name: turned(values, turn, by) for name, values in points.items()}}
 
 
-def turned(points: Float32, sign: Float32 | np.float32, by: Float32 | np.float32) -> Float32:
+def turned(points: Float32, turn: Float32, by: Float32) -> Float32:
     """Places [..., 2] elsewhere; nowhere (9) stays so."""
-    return np.where((np.abs(points) >= task.NOWHERE).any(-1, keepdims=True), points, points * sign + by)
+    return np.where((np.abs(points) >= task.NOWHERE).any(-1, keepdims=True), points, points @ turn.T + by)
 
 
-def moved(values: NDArray[np.generic], axes: tuple[int, int], by: tuple[int, int]) -> NDArray[np.generic]:
-    """An array moved along two axes; its edges are repeated."""
-    for axis, step in zip(axes, by, strict=True):
-        at = np.clip(np.arange(values.shape[axis]) - step, 0, values.shape[axis] - 1)
-        values = np.take(values, at, axis=axis)
-    return values
+def warped(pictures: NDArray[np.generic], turn: Float32, by: Float32) -> NDArray[np.uint8]:
+    """Pictures [N, H, H, C] turned and zoomed about their middles, and moved by so many half sides; edges repeat."""
+    half = pictures.shape[1] / 2
+    middle = np.full(2, half - 0.5)
+    matrix = np.concatenate([turn, (middle - turn @ middle + by * half)[:, None]], axis=1)
+    size = (pictures.shape[2], pictures.shape[1])
+    out = np.empty(pictures.shape, dtype=np.uint8)
+    for n, picture in enumerate(pictures):
+        for c in range(0, picture.shape[-1], CHANNELS):
+            part = np.ascontiguousarray(picture[..., c : c + CHANNELS], dtype=np.uint8)
+            moved = cv2.warpAffine(part, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            out[n, ..., c : c + CHANNELS] = moved.reshape(part.shape)
+    return out
 
 
 def train_actor(

@@ -22,7 +22,16 @@ from openaisle.sim.scenario import load_scenario
 from openaisle.sim.stores import open_store
 from openaisle.sim.world import ITEM_ID, PERSON_ID, PERSON_STRIDE, Items, Part, Person, Snapshot
 from openaisle.store.store import Lane, Store
-from openaisle.tokens.actor import ACTOR_CELLS, ACTOR_PX, ACTOR_SLOTS, MIDDLE_FRAME, ActorView, actor_views, grasps
+from openaisle.tokens.actor import (
+    ACTOR_CELLS,
+    ACTOR_PX,
+    ACTOR_SLOTS,
+    MIDDLE_FRAME,
+    ActorView,
+    actor_views,
+    fronts_seen,
+    grasps,
+)
 from openaisle.tokens.glance import cut_windows
 from openaisle.training.frames import Compression, ShardSpec, without_people
 from openaisle.training.glances import Arrays
@@ -174,13 +183,14 @@ class _Shop:
         self.store = store
         self.renderer = Renderer(store, simulation.items.product, seed=simulation.seed)
         self.compression = Compression(len(store.cameras), rng)
+        self.sees = fronts_seen(store)
         self.views: dict[int, tuple[ActorView, ...]] = {}
 
     def event(self, what: Happening, snapshots: list[Snapshot]) -> Arrays | None:
         """The windows of an event with its truth; None where no camera sees it."""
         if what.lane not in self.views:
             lanes = [lane for lane in self.store.lanes if same_scale(self.store, lane.index, what.lane)]
-            self.views[what.lane] = actor_views(lanes, self.store.cameras)
+            self.views[what.lane] = actor_views(lanes, self.store.cameras, self.sees)
         views = self.views[what.lane]
         middle = snapshots[MIDDLE_FRAME]
         people = sorted(middle.people, key=lambda p: near_lane(p, self.store.lanes[what.lane])[0])[:MOST_PEOPLE]

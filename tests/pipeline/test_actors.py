@@ -26,6 +26,7 @@ from openaisle.tokens.actor import (
     OUTSIDE,
     ActorView,
     actor_views,
+    fronts_seen,
     grasps,
 )
 from openaisle.tokens.journey import FRAME_HZ, lane_table
@@ -303,7 +304,9 @@ def test_a_scale_of_several_lanes_is_told_where_the_hand_was() -> None:
     store = shared_store()
     views = views_of(store)
     assert list(views) == [0]
-    assert views[0][0].centre_px == pytest.approx(actor_views(store.lanes[:2], store.cameras)[0].centre_px)
+    assert views[0][0].centre_px == pytest.approx(
+        actor_views(store.lanes[:2], store.cameras, fronts_seen(store))[0].centre_px
+    )
 
     class Hand(Sees):
         def actor(self, frames: UInt8, area: UInt8, features: Float32) -> Float32 | None:

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from openaisle.model.tasks import actor as task
+from openaisle.sim.stores import open_store
+from openaisle.store.coverage import coverage
 from openaisle.store.geometry import Camera, Float, apply, yaw_transform
 from openaisle.store.store import Lane
 from openaisle.tokens.actor import (
@@ -37,6 +39,7 @@ from openaisle.tokens.actor import (
     UInt8,
     actor_views,
     added,
+    fronts_seen,
     grasps,
     scores,
     where,
@@ -53,8 +56,14 @@ CELL = 2 / ACTOR_CELLS  # in half windows
 TURNS = np.linspace(-1.2, 1.2, 13).tolist()
 
 
+def views_of(lanes: Sequence[Lane], cameras: Sequence[Camera], clear: Sequence[bool] = ()) -> tuple[ActorView, ...]:
+    """Views of lanes whose fronts these cameras see: all, where it is not told."""
+    sees = np.repeat(np.array(clear or [True] * len(cameras))[:, None], 1 + max(lane.index for lane in lanes), axis=1)
+    return actor_views(lanes, cameras, sees)
+
+
 def view_of(lanes: Sequence[Lane], camera: Camera) -> ActorView:
-    (view,) = actor_views(lanes, (camera,))
+    (view,) = views_of(lanes, (camera,))
     return view
 
 
@@ -66,16 +75,35 @@ def middle_of(*lanes: Lane) -> Float:
 
 
 def test_the_nearest_cameras_come_first_and_the_farthest_not_at_all() -> None:
-    away = (2.6, 1.5, 3.2, 1.8, 3.5, 2.2, 2.9)
+    away = (2.6, 1.5, 3.2, 1.8, 3.5, 2.2, 2.9, 3.8)
     cameras = tuple(camera_at(MIDDLE[0], MIDDLE[1] - m, 1.6, target_m=MIDDLE) for m in away)
-    views = actor_views([LANE], cameras)
-    assert MAX_ACTOR_VIEWS == 4
-    assert [view.camera for view in views] == np.argsort(away)[:4].tolist()
+    views = views_of([LANE], cameras)
+    assert [view.camera for view in views] == np.argsort(away)[:MAX_ACTOR_VIEWS].tolist()
     for view in views:
         pixel, depth = cameras[view.camera].project(MIDDLE)
         assert view.centre_px == pytest.approx(pixel, abs=1e-3)
         assert view.side_px == pytest.approx(ACTOR_M * 200.0 / depth, rel=1e-4)
     assert MIN_SIDE_PX < min(view.side_px for view in views) < max(view.side_px for view in views) < MAX_SIDE_PX
+
+
+def test_cameras_that_see_the_front_come_before_nearer_ones_that_do_not() -> None:
+    away = (2.6, 1.5, 3.2, 1.8, 3.5, 2.2, 2.9, 3.8)
+    cameras = tuple(camera_at(MIDDLE[0], MIDDLE[1] - m, 1.6, target_m=MIDDLE) for m in away)
+    clear = [True, False, True, False, True, False, True, True]
+    shown = [view.camera for view in views_of([LANE], cameras, clear)]
+    assert shown == [0, 6, 2, 4, 7, 1][:MAX_ACTOR_VIEWS]
+    fronts = np.zeros((len(cameras), 2), bool)
+    fronts[4, BESIDE.index] = True  # of two lanes on one scale it sees one
+    assert actor_views([LANE, BESIDE], cameras, fronts)[0].camera == 4
+
+
+def test_fronts_are_seen_from_before_them_and_not_through_fixtures() -> None:
+    store = open_store("random:corner", 7)
+    sees = fronts_seen(store)
+    assert sees.shape == (len(store.cameras), len(store.lanes))
+    assert np.array_equal(sees, coverage(store).sees)
+    assert sees.any(0).all()
+    assert not sees.all()
 
 
 def test_windows_are_as_large_in_metres_and_within_reason_in_pixels() -> None:
@@ -103,8 +131,8 @@ def test_cameras_that_do_not_see_it_give_none() -> None:
     aside = camera_at(1.0, 1.2, 2.6, target_m=np.array([-0.6, 3.0, 1.1]))
     close = camera_at(2.15, MIDDLE[1] - 0.35, 1.2)
     among = camera_at(2.15, MIDDLE[1] - 0.8, 1.2)  # who takes something there stands in it
-    assert actor_views([LANE], (away, aside, close, among)) == ()
-    assert [view.camera for view in actor_views([LANE], (away, ACROSS, aside))] == [1]
+    assert views_of([LANE], (away, aside, close, among)) == ()
+    assert [view.camera for view in views_of([LANE], (away, ACROSS, aside))] == [1]
 
 
 def turned(turn: float) -> Camera:
@@ -117,7 +145,7 @@ def test_a_window_may_hang_over_the_edge_of_the_picture_by_a_quarter(turn: float
     camera = turned(turn)
     pixel, depth = camera.project(MIDDLE)
     beyond = max(-pixel[0], pixel[0] - (WIDTH - 1)) - 0.5
-    views = actor_views([LANE], (camera,))
+    views = views_of([LANE], (camera,))
     assert bool(views) == (beyond <= BEYOND * ACTOR_M * 200.0 / float(depth))
     if views:
         assert views[0].centre_px == pytest.approx(pixel, abs=1e-3)
@@ -125,7 +153,7 @@ def test_a_window_may_hang_over_the_edge_of_the_picture_by_a_quarter(turn: float
 
 def test_some_windows_hang_over_the_edge_and_some_too_far() -> None:
     cameras = [turned(turn) for turn in TURNS]
-    told = {(bool(c.sees(MIDDLE[None])[0]), bool(actor_views([LANE], (c,)))) for c in cameras}
+    told = {(bool(c.sees(MIDDLE[None])[0]), bool(views_of([LANE], (c,)))) for c in cameras}
     assert told == {(True, True), (False, True), (False, False)}
 
 
@@ -185,7 +213,7 @@ def test_features_tell_nothing_of_the_place_or_of_numbers() -> None:
     here = view_of([LANE], ACROSS)
     theirs = replace(ACROSS, id="z", world_from_camera=moved @ ACROSS.world_from_camera)
     other = replace(DEEP, size_m=LANE.size_m, world_from_lane=moved @ LANE.world_from_lane)
-    (there,) = actor_views([other], (camera_at(0.0, 0.0, 2.0), theirs))
+    (there,) = views_of([other], (camera_at(0.0, 0.0, 2.0), theirs))
     assert (here.camera, there.camera) == (0, 1)
     assert here.features.shape == (ACTOR_FEATURES,)
     assert here.features.dtype == here.centre_px.dtype == np.float32

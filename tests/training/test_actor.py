@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -26,15 +27,19 @@ from openaisle.training import actor
 from openaisle.training.actor import (
     HEAD_SD,
     MIRRORED_FEATURES,
-    SHIFT_PX,
+    SHIFT,
+    TURN_SD,
+    VIEWS,
+    ZOOM_SD,
     ActorBank,
     ActorBatch,
     ActorStage,
     augmented,
     evaluate_actor,
     filled,
-    moved,
     train_actor,
+    turned,
+    warped,
 )
 from openaisle.training.glances import Arrays
 from openaisle.training.loop import LoopConfig
@@ -126,10 +131,31 @@ def test_features_are_mirrored_as_cameras_are() -> None:
     assert np.array_equal(MIRRORED_FEATURES, MIRRORED)  # shown of cameras in tests/tokens
 
 
-def test_what_is_moved_goes_right_and_down_and_its_edges_are_repeated() -> None:
-    values = np.arange(2 * 3 * 4).reshape(2, 3, 4)
-    assert moved(values, (1, 2), (1, -2))[0].tolist() == [[2, 3, 3, 3], [2, 3, 3, 3], [6, 7, 7, 7]]
-    assert np.array_equal(moved(values, (1, 2), (0, 0)), values)
+def test_pictures_are_turned_zoomed_and_moved_as_places_are() -> None:
+    """A spot drawn anywhere ends up where its place does, whatever the size of the picture."""
+    rng = np.random.default_rng(4)
+    for size in (ACTOR_CELLS, ACTOR_PX):
+        for _ in range(20):
+            angle, zoom = rng.normal(0, 0.2), np.exp(rng.normal(0, 0.2))
+            turn = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], np.float32)
+            by, at = rng.uniform(-0.2, 0.2, 2).astype(np.float32), rng.integers(size // 4, 3 * size // 4, 2)
+            picture = np.zeros((1, size, size, 5), np.uint8)
+            picture[0, at[1] - 1 : at[1] + 2, at[0] - 1 : at[0] + 2] = 200
+            shown = warped(picture, turn, by).astype(np.float64)
+            assert shown.shape == picture.shape
+            for channel in range(5):
+                light = shown[0, ..., channel]
+                middle = [float((light * grid).sum() / light.sum()) for grid in np.indices((size, size))[::-1]]
+                place = turned(((at + 0.5) * (2 / size) - 1).astype(np.float32)[None], turn, by)[0]
+                assert middle == pytest.approx((place + 1) * size / 2 - 0.5, abs=0.3)
+    still = np.eye(2, dtype=np.float32)
+    values = rng.integers(0, 255, (2, 12, 12, 7)).astype(np.uint8)
+    assert np.array_equal(warped(values, still, np.zeros(2, np.float32)), values)
+    right = warped(values, still, np.array([2 / 12, 0], np.float32))
+    assert np.array_equal(right[:, :, 1:], values[:, :, :-1])
+    assert np.array_equal(right[:, :, 0], values[:, :, 0])  # edges are repeated
+    nowhere = np.full((3, 2), 9.0, np.float32)
+    assert np.array_equal(turned(nowhere, 2 * still, np.ones(2, np.float32)), nowhere)
 
 
 def changed(seed: int, patch: pytest.MonkeyPatch) -> list[tuple[Shard, Shard]]:
@@ -139,55 +165,82 @@ def changed(seed: int, patch: pytest.MonkeyPatch) -> list[tuple[Shard, Shard]]:
     return [({**event}, {**augmented(event, rng)}) for event in made_up_events(8, seed=seed)]
 
 
+def brightest(picture: NDArray[np.float64], place: NDArray[Any]) -> tuple[float, float]:
+    """The mean of a picture's cells about a place, and of the whole picture."""
+    half = len(picture) / 2
+    u, w = (int(np.clip((x + 1) * half, 1, len(picture) - 2)) for x in place)
+    return float(picture[w - 1 : w + 2, u - 1 : u + 2].mean()), float(np.median(picture))
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_heads_stay_where_windows_show_them(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = 0
     for event, after in changed(seed, monkeypatch):
         heads, middle = after["heads"], 3 * (1 + MIDDLE_FRAME)
         grey = after["frames"][..., middle : middle + 3].astype(np.float64).mean(-1)
-        for v, p in zip(*np.nonzero((np.abs(heads) < 0.95).all(-1) & event["present"]), strict=True):
-            u, w = (int(np.floor((x + 1) * ACTOR_CELLS / 2)) for x in heads[v, p])
-            assert after["mask"][v, w, u, 0 if event["acts"][v, p] else 2] == 255
-            spot, around = grey[v, 2 * w : 2 * w + 2, 2 * u : 2 * u + 2].mean(), np.median(grey[v])
-            assert spot > around + 20 if event["acts"][v, p] else spot < around - 20
+        for v, p in zip(*np.nonzero((np.abs(heads) < 0.9).all(-1) & event["present"]), strict=True):
+            acts = bool(event["acts"][v, p])
+            assert brightest(after["mask"][v, ..., 0 if acts else 2], heads[v, p])[0] > 140
+            spot, around = brightest(grey[v], heads[v, p])
+            assert spot > around + 20 if acts else spot < around - 20
             seen += 1
-        for v in np.flatnonzero((np.abs(after["hand"]) < 0.95).all(-1)):
-            u, w = (int(np.floor((x + 1) * ACTOR_CELLS / 2)) for x in after["hand"][v])
-            red, green, blue = after["frames"][v, 2 * w, 2 * u, middle : middle + 3].tolist()
-            assert after["mask"][v, w, u, 1] == 255
-            assert green > 2 * max(red, blue)
-            assert after["hand"][v] == pytest.approx(after["places"][v, after["lane"][v], 1])
+        for v in np.flatnonzero((np.abs(after["hand"]) < 0.9).all(-1)):
+            assert brightest(after["mask"][v, ..., 1], after["hand"][v])[0] > 140
+            assert after["hand"][v] == pytest.approx(after["places"][v, after["lane"][v], 1], abs=1e-6)
         for name in ("acts", "present", "lane"):
             assert np.array_equal(after[name], event[name])
     assert seen > 30
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_is_mirrored_and_relit_still_fits_together(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    turned, steps = [], set()
+def test_what_is_turned_and_relit_still_fits_together(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirrors, zooms, angles, steps = set(), [], [], []
     for event, after in changed(seed, monkeypatch):
-        signs = np.sign(after["features"] * event["features"])
-        mirrored = bool((signs[:, 2] < 0).all())
-        assert np.array_equal(after["features"], event["features"] * (MIRRORED if mirrored else 1))
-        turned.append(mirrored)
-        first, believed = event["heads"][:, :2, 0], after["heads"][:, :2, 0]
-        step = (believed - first * (-1 if mirrored else 1)) * ACTOR_PX / 2
-        assert step == pytest.approx(np.full(step.shape, step[0, 0]), abs=1e-3)  # all views alike
-        assert float(step[0, 0]) == pytest.approx(2 * round(float(step[0, 0]) / 2), abs=1e-3)  # whole cells
-        steps.add(round(float(step[0, 0])))
-        shown = after["mask"].max(-1).repeat(2, axis=1).repeat(2, axis=2) > 0
-        frames = after["frames"].reshape(*shown.shape, FRAMES, 3)
-        assert (frames[~shown] == frames[~shown][:, :1]).all()  # one light for all frames
-        assert (after["heads"][~event["present"]] == 9.0).all()
-        nowhere = event["places"] == 9.0
-        assert np.array_equal(after["places"] == 9.0, nowhere)  # and stays so
-        turn = np.array([-1 if mirrored else 1, 1])
-        by = after["heads"][0, 0] - event["heads"][0, 0] * turn
-        assert np.abs(after["places"] - event["places"] * turn - by)[~nowhere].max() < 1e-5  # with the windows
+        mirrored = bool((after["features"][:, 2] * event["features"][:, 2] < 0).all())
+        mirrors.add(mirrored)
+        told, became = (
+            np.concatenate([e["heads"][:, :, None], e["places"].reshape(len(e["lane"]), -1, 1, 2)], axis=1)
+            for e in (event, after)
+        )
+        given = np.where(told == 9.0, np.nan, told) * [-1 if mirrored else 1, 1]
+        rows = np.c_[given[0].reshape(-1, 2), np.ones(given[0].size // 2)]
+        there = np.isfinite(rows).all(1)
+        solved, *_ = np.linalg.lstsq(rows[there], became[0].reshape(-1, 2)[there], rcond=None)
+        turn, by = solved[:2].T, solved[2]
+        zoom = float(np.sqrt(np.linalg.det(turn)))
+        assert turn @ turn.T == pytest.approx(zoom**2 * np.eye(2), abs=1e-4)  # turned and zoomed, nothing else
+        expected = given @ turn.T + by  # in all views alike
+        assert np.array_equal(np.isnan(expected), became == 9.0)  # nowhere stays so
+        assert np.nanmax(np.abs(expected - became)) < 1e-4
+        features = event["features"] * (MIRRORED if mirrored else 1)
+        features[:, 0] /= zoom  # a window that is zoomed shows fewer pixels
+        features[:, 5:7] = features[:, 5:7] @ turn.T
+        assert after["features"] == pytest.approx(features, abs=1e-4)
+        shown = np.abs(np.diff(after["frames"].reshape(*after["frames"].shape[:3], FRAMES, 3).astype(int), axis=3))
+        clear = after["mask"].max(-1).repeat(2, axis=1).repeat(2, axis=2) == 0
+        inner = cv2.erode(clear.transpose(1, 2, 0).astype(np.uint8), np.ones((7, 7))).reshape(*clear.shape[1:], -1)
+        assert shown[inner.transpose(2, 0, 1) > 0].max(initial=0) <= 1  # one light for all frames
         assert not np.isclose(after["frames"].mean(), event["frames"].mean(), atol=0.01)
-    assert len(set(turned)) == 2
-    assert max(map(abs, steps)) <= SHIFT_PX
-    assert len(steps) > 2
+        zooms.append(np.log(zoom))
+        angles.append(np.arctan2(turn[1, 0], turn[0, 0]))
+        steps.append(by)
+    assert len(mirrors) == 2
+    assert 0.3 * ZOOM_SD < np.std(zooms) < 2 * ZOOM_SD
+    assert 0.3 * TURN_SD < np.std(angles) < 2 * TURN_SD
+    assert 0.5 * SHIFT < np.abs(steps).max() <= SHIFT + 1e-4
+
+
+def test_an_event_of_many_views_is_shown_in_some_of_them() -> None:
+    (event,) = made_up_events(1)
+    many = {name: np.repeat(values[:1], 6, axis=0) for name, values in event.items()}
+    many["lane"] = np.arange(6, dtype=np.int32)  # tells the views apart
+    rng, chosen = np.random.default_rng(0), set()
+    for _ in range(60):
+        after = augmented(many, rng)
+        assert all(len(values) == VIEWS for values in after.values())
+        assert (np.diff(after["lane"]) > 0).all()
+        chosen |= set(after["lane"].tolist())
+    assert chosen == set(range(6))
 
 
 def test_the_area_moves_with_what_it_marks() -> None:
@@ -203,13 +256,13 @@ def test_the_area_moves_with_what_it_marks() -> None:
 def test_heads_are_believed_a_little_elsewhere_and_events_are_not_changed() -> None:
     events: list[Shard] = [{**event} for event in made_up_events(24, seed=2)]
     kept = [{name: values.copy() for name, values in event.items()} for event in events]
-    rng = np.random.default_rng(1)
     gaps = []
-    for event in events:
-        after: Shard = {**augmented({**event}, rng)}
-        mirrored = after["features"][0, 2] * event["features"][0, 2] < 0
-        away = after["heads"] - event["heads"] * ([-1, 1] if mirrored else [1, 1])
-        gaps.append((away - np.median(away, axis=(0, 1)))[event["present"]])
+    for seed, event in enumerate(events):
+        believed: Shard = {**augmented({**event}, np.random.default_rng(seed))}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(actor, "HEAD_SD", 0.0)
+            true: Shard = {**augmented({**event}, np.random.default_rng(seed))}
+        gaps.append((believed["heads"] - true["heads"])[event["present"]])
     assert np.concatenate(gaps).std() == pytest.approx(HEAD_SD, rel=0.25)
     for event, before in zip(events, kept, strict=True):
         assert all(np.array_equal(values, event[name]) for name, values in before.items())

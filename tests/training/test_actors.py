@@ -27,6 +27,7 @@ from openaisle.tokens.actor import (
     MAX_ACTOR_VIEWS,
     MIDDLE_FRAME,
     actor_views,
+    fronts_seen,
     grasps,
 )
 from openaisle.training import actors
@@ -178,7 +179,7 @@ def test_hands_and_lanes_are_those_of_the_event(simulated: Made) -> None:
     away = []
     for number, (happening, frames) in enumerate(simulated.kept):
         shelf = lanes_of(happening.lane)
-        views = actor_views([SHOP.lanes[lane] for lane in shelf], SHOP.cameras)
+        views = actor_views([SHOP.lanes[lane] for lane in shelf], SHOP.cameras, fronts_seen(SHOP))
         for row, view in zip(simulated.windows(number), views, strict=True):
             camera = SHOP.cameras[view.camera]
             places, hand = simulated.shard["places"][row], simulated.shard["hand"][row]

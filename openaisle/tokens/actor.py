@@ -74,7 +74,7 @@ def actor_views(lanes: Sequence[Lane], cameras: Sequence[Camera], sees: NDArray[
     middle = front + OUT_M * outward
     middle[2] = (front[2] + ABOVE_M) / 2
     step = np.array([middle, middle + 0.5 * outward])
-    clear = sees[:, [lane.index for lane in lanes]].any(1)
+    clear = np.any(sees[:, [lane.index for lane in lanes]], axis=1).tolist()
     out = []
     for index, camera in enumerate(cameras):
         pixel, depth = camera.project(step)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from openaisle.model.actor import ActorNetwork, ActorOutputs
 from openaisle.model.tasks import actor as task
 from openaisle.training.glances import Arrays
-from openaisle.training.loop import Loop, LoopConfig
+from openaisle.training.loop import Loop, LoopConfig, mixed
 
 # tokens/actor.py, actor_views: the picture's middle and the way out of the shelf lie on the other side
 MIRRORED_FEATURES = np.array([1, 1, -1, 1, 1, -1, 1, 1, 1], dtype=np.float32)
@@ -164,7 +164,7 @@ def filled(shards: Sequence[Path], capacity: int) -> ActorBank:
 
 def actor_loss(network: ActorNetwork, batch: ActorBatch) -> tuple[Tensor, dict[str, float]]:
     """The loss of a batch in training."""
-    with torch.autocast(batch.frames.device.type, dtype=torch.bfloat16):
+    with mixed(batch.frames.device.type):
         outputs = network(batch.frames, batch.area, batch.features)
     return task.loss(outputs, batch.targets, network.trust)
 
@@ -176,7 +176,7 @@ def evaluate_actor(network: nn.Module, bank: ActorBank, events: int = 16) -> dic
     heat = []
     for first in range(0, len(every), events):
         batch = batch_of(every[first : first + events])
-        with torch.autocast(batch.frames.device.type, dtype=torch.bfloat16):
+        with mixed(batch.frames.device.type):
             heat.append(network(batch.frames, batch.area, batch.features).heat)
     truth = batch_of([{**event, "frames": event["frames"][:, :1, :1]} for event in every]).targets
     outputs = ActorOutputs(torch.cat(heat), torch.zeros(0))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from openaisle.model.glance import GlanceNetwork
 from openaisle.model.tasks import glance as task
 from openaisle.training.dense_data import Arrays
-from openaisle.training.loop import Loop, LoopConfig, averaged
+from openaisle.training.loop import Loop, LoopConfig, averaged, mixed
 
 STORES = 12  # per batch
 PRODUCTS = 24  # catalogue rows per store in a batch, those in the windows included
@@ -146,7 +146,7 @@ def train_glance(
     def loss_at(step: int) -> tuple[Tensor, Mapping[str, float]]:
         rng = np.random.default_rng((stage.seed, step))
         batch = sample_windows(pool.at(step), stage.windows, rng, augment=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed("cpu"):
             outputs = network(batch.now, batch.before, batch.features)
             vectors = network.pictures(batch.pictures)
         return task.loss(outputs, task.scores(outputs, vectors, network.scale, batch.targets), batch.targets)

@@ -15,7 +15,7 @@ from openaisle.model.tasks import heatmap as task
 from openaisle.tokens.body import BODY_CELLS, BODY_FEATURES, BODY_PX
 from openaisle.training.glance import load_windows
 from openaisle.training.glances import Arrays
-from openaisle.training.loop import Loop, LoopConfig, averaged
+from openaisle.training.loop import Loop, LoopConfig, averaged, mixed
 
 # tokens/body.py, aim_bodies: the picture's middle and the feet lie on the other side
 MIRRORED_FEATURES = (1, 1, -1, 1, 1, -1, 1, 1)
@@ -152,7 +152,7 @@ def windows_in(path: Path) -> int:
 
 def heatmap_loss(network: nn.Module, batch: BodyBatch) -> tuple[Tensor, dict[str, float]]:
     """The loss of a batch in training."""
-    with torch.autocast(batch.now.device.type, dtype=torch.bfloat16):
+    with mixed(batch.now.device.type):
         outputs = network(batch.now, batch.before, batch.features)
     return task.loss(outputs, batch.targets)
 

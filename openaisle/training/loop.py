@@ -52,6 +52,17 @@ def averaged(told: Iterable[Mapping[str, float]]) -> dict[str, float]:
     return {key: sum(each) / len(each) for key, each in values.items()}
 
 
+def computes_bfloat16(device: str) -> bool:
+    """Whether a device ("cpu", "cuda") computes in bfloat16; a CPU that emulates it is slower than in float32."""
+    able = torch.cpu.get_capabilities()
+    return device != "cpu" or bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def mixed(device: str) -> torch.autocast:
+    """Matrix products in bfloat16 where that is faster."""
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=computes_bfloat16(device))
+
+
 def rank() -> int:
     """This process among those that train together (torchrun); 0 when alone."""
     return distributed.get_rank() if distributed.is_initialized() else 0

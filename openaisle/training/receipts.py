@@ -17,7 +17,7 @@ from openaisle.model.tasks import receipt as task
 from openaisle.model.tasks.receipt import ReceiptNetwork
 from openaisle.tokens.journey import TickFeatures
 from openaisle.training.journeys import JourneyRecord, load_record
-from openaisle.training.loop import Loop, LoopConfig, averaged
+from openaisle.training.loop import Loop, LoopConfig, averaged, mixed
 from openaisle.training.ticks import Target, collate, sample_tick
 from openaisle.training.tracks import Noise
 
@@ -103,7 +103,7 @@ def train_receipts(
         losses, told = [], []
         for chunk in next(stream):
             batch, targets = task.batch_from_arrays(chunk)
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with mixed("cpu"):
                 logits = network(batch, targets)
             value, parts = task.loss(logits, targets)
             losses.append(value)

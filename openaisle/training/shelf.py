@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from openaisle.model.tasks import shelf as task
 from openaisle.tokens.shelf import MOST_UNITS
 from openaisle.training.glance import WindowPool, relight
 from openaisle.training.glances import Arrays
-from openaisle.training.loop import Loop, LoopConfig, averaged
+from openaisle.training.loop import Loop, LoopConfig, averaged, mixed
 
 STORES = 12  # per batch
 PRODUCTS = 48  # catalogue rows per store in a batch, those of its lanes included
@@ -110,7 +111,7 @@ def draw(needed: NDArray[np.generic], grams: NDArray[np.generic], rng: np.random
 
 def speak(network: ShelfNetwork, batch: ShelfBatch) -> tuple[ShelfOutputs, LaneOutputs, Tensor]:
     """What the network says of a batch: by window, by lane, and its scores over the catalogue rows."""
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=network.training):
+    with mixed("cpu") if network.training else nullcontext():
         vectors = network.pictures(batch.pictures)
         own = vectors[batch.own][batch.lane]
         outputs = network(batch.before, batch.after, batch.area, batch.features, own)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from openaisle.model.network import VisionNetwork
 from openaisle.model.tasks import DENSE_TASKS
 from openaisle.training.dense_data import Shard, load_shard, sample_batch
-from openaisle.training.loop import Loop, LoopConfig, averaged, rank
+from openaisle.training.loop import Loop, LoopConfig, averaged, computes_bfloat16, rank
 
 # So chosen that the tasks' gradients at the trunk's stem are of one size. With all weights 1 the likelihood of floor
 # points, sure to centimetres, had 40 times the gradient of segmentation, and no hand was found (dev/LOG.md).
@@ -46,7 +46,7 @@ def train_vision(
     def loss_at(step: int) -> tuple[Tensor, Mapping[str, float]]:
         rng = np.random.default_rng((stage.seed, step, rank()) if rank() else (stage.seed, step))
         batch = sample_batch(pool.at(step), stage.instants, rng, augment=True)
-        network.mixed_precision = True
+        network.mixed_precision = computes_bfloat16("cpu")
         outputs = network(batch)
         network.mixed_precision = False
         tasks = [task for task in DENSE_TASKS if weights.get(task.name)]

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from openaisle.predictor import Arrays, Float32, floats
 
@@ -24,6 +23,8 @@ MOST_SLOTS = 100.0  # a gallery's running mean forgets after so many
 NOISE = 0.13  # of a slot's mean looks along any direction, neighbouring slots being alike (dev/LOG.md)
 MOST_A_SLOT = 4.0  # log-odds: no slot alone decides
 SURE = 20.0  # log-odds at which a doubt is decided either way
+BODY_M = 0.15  # two people are never so near one another: they are two queries in one body
+GHOST_SURE = 8.0  # log-odds of looks at which one of the two is taken to be elsewhere
 BODY = ("floor", "floor_variance", "velocity", "hands", "hand_variance", "head", "activity", "mass", "held", "product")
 
 
@@ -33,13 +34,22 @@ class Identities:
 
     gallery: Mapping[int, tuple[Float32, float]] = field(default_factory=dict)  # mean looks [A], from so many slots
     doubts: Mapping[tuple[int, int], float] = field(default_factory=dict)  # log-odds that the pair has changed places
+    sharing: Mapping[tuple[int, int], float] = field(default_factory=dict)  # log-odds that one body is the first's
+
+    @property
+    def ghosts(self) -> frozenset[int]:
+        """Shoppers (numbers) who are followed in the body of another one: where they are is not known."""
+        return frozenset(
+            other if odds > 0 else one for (one, other), odds in self.sharing.items() if abs(odds) >= GHOST_SURE
+        )
 
 
 def confirm(
     known: Identities, numbers: Sequence[int], memory: Arrays, votes: Arrays, attention: Float32
 ) -> tuple[Identities, Arrays]:
     """After a slot: galleries and doubts renewed; shoppers (numbers [Q]) who have changed places are put back."""
-    looks, seen = slot_looks(votes, attention)
+    looks, mass = slot_looks(votes, attention)
+    seen = mass >= LEAST_MASS
     gap = distances(floats(memory["floor"]))
     row_of = {number: row for row, number in enumerate(numbers)}
     doubts = {pair: odds for pair, odds in known.doubts.items() if pair[0] in row_of and pair[1] in row_of}
@@ -50,7 +60,7 @@ def confirm(
     for (one, other), odds in list(doubts.items()):
         a, b = row_of[one], row_of[other]
         if seen[a] and seen[b] and gap[a, b] > APART_M and decides(gallery, one) and decides(gallery, other):
-            odds += log_odds(looks[a] - looks[b], gallery[other][0] - gallery[one][0])
+            odds += log_odds((looks[a], looks[b]), (gallery[one][0], gallery[other][0]))
         doubts[one, other] = odds
         if abs(odds) >= SURE:
             exchanged += [(a, b)] if odds > 0 else []
@@ -65,7 +75,34 @@ def confirm(
             gallery[number] = learnt(gallery.get(number), looks[row])
     for a, b in exchanged:
         memory = put_back(memory, (a, b), (gallery[numbers[a]][0], gallery[numbers[b]][0]))
-    return Identities(gallery, doubts), memory
+    sharing = shared_bodies(known.sharing, gallery, (numbers, gap, mass), looks)
+    return Identities(gallery, doubts, sharing), memory
+
+
+def shared_bodies(
+    before: Mapping[tuple[int, int], float],
+    gallery: Mapping[int, tuple[Float32, float]],
+    people: tuple[Sequence[int], Float32, Float32],
+    looks: Float32,
+) -> dict[tuple[int, int], float]:
+    """Pairs in one body after a slot, with the log-odds that it is the first's.
+
+    people: their numbers, distances [Q, Q] and tokens [Q]; looks [Q, A] in this slot.
+    """
+    numbers, gap, mass = people
+    out: dict[tuple[int, int], float] = {}
+    for a, b in zip(*np.nonzero(np.triu(gap < APART_M, 1)), strict=True):
+        pair = numbers[a], numbers[b]
+        if gap[a, b] >= BODY_M and pair not in before:
+            continue
+        odds = before.get(pair, 0.0)
+        if mass[a] + mass[b] >= LEAST_MASS and decides(gallery, pair[0]) and decides(gallery, pair[1]):
+            seen = (mass[a] * looks[a] + mass[b] * looks[b]) / (mass[a] + mass[b])
+            one, other = gallery[pair[0]][0], gallery[pair[1]][0]
+            more = float((seen - (one + other) / 2) @ (one - other)) / NOISE**2
+            odds = float(np.clip(odds + np.clip(more, -MOST_A_SLOT, MOST_A_SLOT), -SURE, SURE))
+        out[pair] = odds
+    return out
 
 
 def known_looks(known: Identities, numbers: Sequence[int], memory: Arrays) -> Float32:
@@ -77,12 +114,12 @@ def known_looks(known: Identities, numbers: Sequence[int], memory: Arrays) -> Fl
     return np.array(rows, dtype=np.float32).reshape(floats(memory["appearance"]).shape)
 
 
-def slot_looks(votes: Arrays, attention: Float32) -> tuple[Float32, NDArray[np.bool_]]:
-    """Mean looks [Q, A] of each shopper's tokens in a slot, and whether there were enough [Q]."""
+def slot_looks(votes: Arrays, attention: Float32) -> tuple[Float32, Float32]:
+    """Mean looks [Q, A] of each shopper's tokens in a slot, and how many there were [Q]."""
     weight = floats(votes["person"])[:, None] * attention[:, :-1]
     mass = weight.sum(0)
     looks = (weight.T @ floats(votes["appearance"])) / np.maximum(mass, 1e-6)[:, None]
-    return np.asarray(looks, dtype=np.float32), np.asarray(mass >= LEAST_MASS, dtype=np.bool_)
+    return np.asarray(looks, dtype=np.float32), np.asarray(mass, dtype=np.float32)
 
 
 def distances(floor_m: Float32) -> Float32:
@@ -97,12 +134,18 @@ def decides(gallery: Mapping[int, tuple[Float32, float]], number: int) -> bool:
     return number in gallery and gallery[number][1] >= LEAST_SLOTS
 
 
-def log_odds(seen: Float32, exchanged: Float32) -> float:
+def log_odds(seen: tuple[Float32, Float32], known: tuple[Float32, Float32]) -> float:
     """Log-odds of one slot that two shoppers have changed places.
 
-    seen: looks of the one less those of the other; exchanged: that difference of their galleries if they have.
+    seen: looks in their bodies; known: those they are known by. Where one of the two looks like itself and only the
+    other one does not, somebody stands before it: no exchange.
     """
-    return float(np.clip(seen @ exchanged / NOISE**2, -MOST_A_SLOT, MOST_A_SLOT))
+    (a, b), (one, other) = seen, known
+    change, middle = (other - one) / NOISE**2, (one + other) / 2
+    each = float((a - middle) @ change), float((middle - b) @ change)
+    if min(each) < 0 < sum(each):
+        return 0.0
+    return float(np.clip(sum(each), -MOST_A_SLOT, MOST_A_SLOT))
 
 
 def learnt(old: tuple[Float32, float] | None, looks: Float32) -> tuple[Float32, float]:

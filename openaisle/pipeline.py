@@ -44,7 +44,7 @@ from openaisle.tokens.rays import ray_table
 from openaisle.tokens.scales import HISTORY, RATE_HZ
 from openaisle.tokens.shelf import shelf_views
 from openaisle.tokens.tick import Sensed, Tick, Ticker
-from openaisle.tracking import BIRTH_SLOTS, claim_exits, enter, find_unclaimed
+from openaisle.tracking import BIRTH_SLOTS, claim_exits, enter, find_doubled, find_unclaimed
 from openaisle.volume import Picture
 from openaisle.weighing.goods import goods_of
 from openaisle.writing import write
@@ -162,7 +162,9 @@ def follow(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> Stat
         else:
             attention = np.ones((len(slots[slot].camera), 1), dtype=np.float32)
         state = find_lost(state, votes[slot], attention, tick, predictor, setup)
-        rows = {**state.memory, "number": np.array([shopper.number for shopper in state.shoppers], dtype=np.int64)}
+        numbers = [shopper.number for shopper in state.shoppers]
+        ghost = np.array([number in state.identities.ghosts for number in numbers], dtype=np.bool_)
+        rows = {**state.memory, "number": np.array(numbers, dtype=np.int64), "ghost": ghost}
         state = replace(state, window=(*state.window, rows)[-FRAMES:])
     return replace(state, shoppers=leave(state, tick, setup))
 
@@ -258,6 +260,10 @@ def find_lost(state: State, votes: Arrays, attention: Float32, tick: Tick, predi
     """People whom no query claims: a lost query moves there, or (in a store without gate messages) a visit begins."""
     looks = known_looks(state.identities, [shopper.number for shopper in state.shoppers], state.memory)
     births, found = find_unclaimed(state.births, votes, attention, state.memory, looks)
+    if found is None:
+        astray = state.identities.ghosts
+        ghosts = [row for row, shopper in enumerate(state.shoppers) if shopper.number in astray]
+        births, found = find_doubled(births, votes, attention, ghosts, looks)
     if not births.gates_speak and any(event.kind == "entry" for event in tick.gates):
         births = replace(births, gates_speak=True)
     state = replace(state, births=births)

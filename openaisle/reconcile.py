@@ -94,13 +94,13 @@ def heard(state: State, known: int, sample: int, setup: Setup) -> Iterator[Told]
 
 
 def slots_of(state: State) -> list[Slot]:
-    """Everybody's hands and heads in the tick's slots."""
+    """Everybody's hands and heads in the tick's slots, but of those who are followed in another's body."""
     out = []
     for rows in state.window[-FRAME_HZ:]:
         spread = np.sqrt(np.trace(floats(rows["hand_variance"]), axis1=-2, axis2=-1) / 3)
         numbers = rows["number"].tolist()
         hands, heads = floats(rows["hands"]), floats(rows["head"])
-        everybody = dict(enumerate(numbers))
+        everybody = {i: n for i, n in enumerate(numbers) if not rows["ghost"][i]}
         out.append(
             Slot({n: (hands[i], spread[i]) for i, n in everybody.items()}, {n: heads[i] for i, n in everybody.items()})
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,10 @@ UNCLAIMED_SLOTS = 4  # for so many slots in a row
 BIRTH_SLOTS = 15  # without a gate's word somebody must be unclaimed for so long to be a new visit
 LOST_MASS = 0.7  # a query with fewer tokens is lost
 SHARED_M = 0.3  # of two queries so near one another one may have slipped into the other's body
+TWO_BODIES_M, TWO_BODIES_SDS, TWO_BODIES_SHARE = 0.45, 3.0, 0.3  # apart, in metres and deviations; least part of tokens
+TWO_BODIES_SLOTS = 2  # for so many slots in a row
+OWN_TOKEN = 0.2  # a token is a query's from this weight on
+CUTS_M = np.linspace(-0.4, 0.4, 17)
 Float32 = NDArray[np.float32]
 
 
@@ -32,6 +36,7 @@ class Births:
     slots: int = 0  # for how many slots somebody has been unclaimed
     floor_m: tuple[float, float] = (0.0, 0.0)
     lost: tuple[int, ...] = ()  # slots each query has been lost for, or has shared a body
+    doubled: tuple[int, int] = (-1, 0)  # the query that seems to follow two bodies, and for how many slots
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,62 @@ def claim_exits(
         if free:
             out[min(free, key=score)] = event.time_ns
     return out
+
+
+def find_doubled(
+    births: Births, votes: Arrays, attention: Float32, ghosts: Sequence[int], known_looks: Float32
+) -> tuple[Births, Found | None]:
+    """Where a ghost is after all (identity.py): one of two bodies that a single query follows, whichever looks like it.
+
+    ghosts: their rows of the memory; known_looks [Q, A].
+    """
+    place, looks, person = (floats(votes[name]) for name in ("floor_mean", "appearance", "person"))
+    before, births = births.doubled, replace(births, doubled=(-1, 0))
+    if not ghosts:
+        return births, None
+    for query in sorted(set(range(attention.shape[1] - 1)) - set(ghosts)):
+        weight = person * attention[:, query]
+        bodies = two_bodies(place, weight)
+        if bodies is None:
+            continue
+        slots = before[1] + 1 if before[0] == query else 1
+        births = replace(births, doubled=(query, slots))
+        if slots < TWO_BODIES_SLOTS:
+            break
+        middles, mine = bodies
+        seen = [(w[:, None] * looks).sum(0) / w.sum() for w in (weight * mine, weight * ~mine)]
+        more = [float((seen[0] - seen[1]) @ (known_looks[ghost] - known_looks[query])) for ghost in ghosts]
+        best = int(np.abs(more).argmax())
+        return births, Found(middles[0 if more[best] > 0 else 1], ghosts[best], slots)
+    return births, None
+
+
+def two_bodies(place: Float32, weight: Float32) -> tuple[Float32, NDArray[np.bool_]] | None:
+    """Middles [2, 2] of two bodies for which tokens [T, 2] vote, and which are of the first; None where it is one."""
+    own = weight > OWN_TOKEN
+    mass = float(weight[own].sum())
+    if mass * TWO_BODIES_SHARE < UNCLAIMED_MASS:
+        return None
+    share = weight[own] / mass
+    middle = share @ place[own]
+    away = place[own] - middle
+    _, axes = np.linalg.eigh((share[:, None] * away).T @ away)
+    along = (place - middle) @ axes[:, -1]  # where they spread most
+    best: tuple[float, float] | None = None
+    for cut in CUTS_M:
+        parts = np.where(along[own] < cut, share, 0), np.where(along[own] < cut, 0, share)
+        if min(part.sum() for part in parts) < TWO_BODIES_SHARE:
+            continue
+        low, high = (float(part @ along[own] / part.sum()) for part in parts)
+        spread = sum(float(part @ (along[own] - at) ** 2) for part, at in zip(parts, (low, high), strict=True))
+        apart = (high - low) / np.sqrt(spread + 1e-6)
+        if high - low >= TWO_BODIES_M and apart >= TWO_BODIES_SDS and (best is None or apart > best[0]):
+            best = float(apart), float(cut)
+    if best is None:
+        return None
+    first = along < best[1]
+    middles = [(weight * own * of) @ place / (weight * own * of).sum() for of in (first, ~first)]
+    return np.array(middles, dtype=np.float32), first
 
 
 def find_unclaimed(

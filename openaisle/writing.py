@@ -21,7 +21,7 @@ HAND_OVER_SURE = 0.5  # a hand-over makes two receipts wrong where it never was
 
 
 def track_window(state: State) -> TrackWindow:
-    """The last FRAMES slots of everybody in the memory; slots before somebody came are not valid."""
+    """The last FRAMES slots of everybody in the memory; not valid before somebody came, or in another's body."""
     people = len(state.shoppers)
     width = state.memory["product"].shape[-1]
     f32 = np.float32
@@ -35,7 +35,7 @@ def track_window(state: State) -> TrackWindow:
     for f, slot in enumerate(state.window, start=FRAMES - len(state.window)):
         for i, number in enumerate(slot["number"].tolist()):
             row = row_of.get(number)
-            if row is not None:
+            if row is not None and not slot["ghost"][i]:
                 fill_slot(out, slot, (row, i, f))
     return out
 

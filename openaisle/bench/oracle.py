@@ -137,6 +137,7 @@ def slot_rows(people: Mapping[int, ShopperTruth], width: int) -> Arrays:
     doing = [_ACTIVITIES.index(person.activity) for person in people.values()]
     return {
         "number": np.array(list(people), dtype=np.int64),
+        "ghost": np.zeros(n, dtype=np.bool_),
         "floor": floor,
         "floor_variance": np.tile(np.eye(2, dtype=f32) * FLOOR_SD_M**2, (n, 1, 1)),
         "hands": np.take_along_axis(hands, order[..., None], axis=1),

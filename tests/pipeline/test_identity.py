@@ -5,9 +5,32 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from openaisle.identity import ALONE_M, LEAST_SLOTS, NOISE, Identities, confirm, known_looks
+from openaisle.identity import (
+    ALONE_M,
+    APART_M,
+    BODY_M,
+    LEAST_SLOTS,
+    MOST_A_SLOT,
+    NOISE,
+    Identities,
+    confirm,
+    known_looks,
+    log_odds,
+)
 from openaisle.predictor import Arrays, Float32, floats
-from openaisle.tracking import UNCLAIMED_SLOTS, Births, Found, find_unclaimed
+from openaisle.reconcile import slots_of
+from openaisle.state import Shopper, State
+from openaisle.tracking import (
+    TWO_BODIES_M,
+    TWO_BODIES_SLOTS,
+    UNCLAIMED_SLOTS,
+    Births,
+    Found,
+    find_doubled,
+    find_unclaimed,
+    two_bodies,
+)
+from openaisle.writing import track_window
 from tests.pipeline.scripted import Scripted
 
 A = 16
@@ -156,3 +179,110 @@ def test_of_two_in_one_body_the_one_that_looks_so_is_sent_to_the_body_nobody_has
         births, found = find_unclaimed(births, votes, attention, apart, known_looks(known, [ANN, BOB], apart))
     assert found is not None
     assert found.query == -1  # each has a body: somebody new
+
+
+def test_somebody_before_one_of_two_is_no_exchange() -> None:
+    """Ann looks like herself, and where Bob stands a third shows, who looks more like Ann: they stay who they are."""
+    third = (RED * 1.3 + np.eye(A, dtype=np.float32)[2] * 0.4).astype(np.float32)
+    assert log_odds((RED, third), (RED, BLUE)) == 0.0
+    assert log_odds((BLUE, RED), (RED, BLUE)) == MOST_A_SLOT
+    assert log_odds((RED, BLUE), (RED, BLUE)) == -MOST_A_SLOT
+    mixed = (0.6 * RED + 0.4 * BLUE).astype(np.float32)
+    assert log_odds((mixed, BLUE), (RED, BLUE)) < 0  # one says little, the other one says they stay
+    known, undone, _ = after(acquainted(), NEAR, (RED, third), 30)
+    assert undone == 0
+    assert max(known.doubts.values()) <= 0
+
+
+@pytest.mark.parametrize("whose", [0, 1])
+def test_of_two_in_one_body_the_one_that_does_not_look_so_is_a_ghost(whose: int) -> None:
+    one = np.array([[3.0, 1.0], [3.0 + 0.9 * BODY_M, 1.0]], np.float32)
+    looks = (RED, BLUE)[whose]
+    known = acquainted()
+    assert known.ghosts == frozenset()
+    known = after(known, one, (looks, looks), 1, NOISE)[0]
+    assert known.ghosts == frozenset()  # a single slot decides nothing
+    known = after(known, one, (looks, looks), 4, NOISE)[0]
+    assert known.ghosts == {(BOB, ANN)[whose]}
+    moving = np.array([[3.0, 1.0], [3.0 + 0.9 * APART_M, 1.0]], np.float32)
+    assert after(known, moving, (looks, looks), 1)[0].ghosts == known.ghosts  # half out of it
+    assert after(known, APART, (RED, BLUE), 1)[0].ghosts == frozenset()
+
+
+def test_near_is_not_in_one_body_and_who_is_not_known_is_no_ghost() -> None:
+    near = np.array([[3.0, 1.0], [3.0 + 1.1 * BODY_M, 1.0]], np.float32)
+    one = np.array([[3.0, 1.0], [3.0, 1.0]], np.float32)
+    assert after(acquainted(), near, (BLUE, BLUE), 10)[0].ghosts == frozenset()
+    assert after(Identities(), one, (BLUE, BLUE), 10)[0].ghosts == frozenset()
+    assert after(acquainted(alike(0.99)), one, (RED, RED), 4)[0].ghosts == frozenset()
+
+
+def doubled(apart_m: float, seed: int = 0, first: Float32 = RED) -> tuple[Arrays, Float32]:
+    """Votes for two bodies so far apart, all of which Bob's query (1) has; Ann is in the body of a third (0 and 2)."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    middles = np.array([[5.0, 2.0], [5.0, 2.0 + apart_m]])
+    place = np.repeat(middles, TOKENS, axis=0) + rng.normal(0, 0.08, (2 * TOKENS, 2))
+    looks = np.repeat(np.stack([first, BLUE]), TOKENS, axis=0)
+    votes: Arrays = {
+        "person": np.ones(2 * TOKENS, np.float32),
+        "floor_mean": place.astype(np.float32),
+        "appearance": looks,
+    }
+    attention = np.zeros((2 * TOKENS, 4), np.float32)
+    attention[:, 1] = 1.0
+    return votes, attention
+
+
+def test_a_ghost_is_where_another_query_follows_two_bodies() -> None:
+    known = np.stack([RED, BLUE, np.eye(A, dtype=np.float32)[2]])
+    births, found = Births(), None
+    for seed in range(TWO_BODIES_SLOTS):
+        assert found is None
+        births, found = find_doubled(births, *doubled(0.6, seed), [0], known)
+    assert found is not None
+    assert found.query == 0
+    assert found.floor_m == pytest.approx([5.0, 2.0], abs=0.1)  # the one that looks like Ann
+    births, found = Births(), None
+    for _ in range(TWO_BODIES_SLOTS):
+        births, found = find_doubled(births, *doubled(0.6), [0], known[[1, 0, 2]])
+    assert found is not None
+    assert found.floor_m == pytest.approx([5.0, 2.6], abs=0.1)
+
+
+def test_without_a_ghost_or_with_one_body_nobody_is_moved() -> None:
+    known = np.stack([RED, BLUE, np.eye(A, dtype=np.float32)[2]])
+    for ghosts, apart in (([], 0.6), ([0], 0.8 * TWO_BODIES_M), ([0], 0.0), ([1], 0.6)):
+        births = Births()
+        for seed in range(5):
+            births, found = find_doubled(births, *doubled(apart, seed), ghosts, known)
+            assert found is None
+    births = find_doubled(Births(), *doubled(0.6), [0], known)[0]
+    births = find_doubled(births, *doubled(0.0), [0], known)[0]  # not twice in a row
+    assert find_doubled(births, *doubled(0.6), [0], known)[1] is None
+
+
+def test_two_bodies_have_tokens_enough_each() -> None:
+    votes, attention = doubled(0.6)
+    place = floats(votes["floor_mean"])
+    both = two_bodies(place, attention[:, 1])
+    assert both is not None
+    assert sorted(both[0][:, 1].tolist()) == pytest.approx([2.0, 2.6], abs=0.1)
+    assert both[1][:TOKENS].all() != both[1][TOKENS:].all()
+    few = attention[:, 1].copy()
+    few[4:TOKENS] = 0.0  # an arm
+    assert two_bodies(place, few) is None
+    assert two_bodies(place, 0.5 * attention[:, 1]) is None  # too few of both
+    assert two_bodies(place[:0], few[:0]) is None
+
+
+def test_nothing_is_known_of_a_ghosts_hands() -> None:
+    fresh = Scripted().place(APART, 0.1)
+    memory = {**fresh, "product": np.zeros((2, 2, 4), np.float32), "held": np.zeros((2, 2), np.float32)}
+    rows = {**memory, "number": np.array([ANN, BOB]), "ghost": np.array([False, True])}
+    shoppers = (Shopper(ANN, "ann", 0), Shopper(BOB, "bob", 0))
+    state = State((), memory, shoppers, window=(rows,) * 5)
+    assert [set(slot.hands) for slot in slots_of(state)] == [{ANN}] * 5
+    assert [set(slot.heads) for slot in slots_of(state)] == [{ANN}] * 5
+    window = track_window(state)
+    assert window.valid[0, -5:].all()
+    assert not window.valid[1].any()

@@ -21,6 +21,7 @@ from openaisle.weighing.split import Way
 
 MOST_EVENTS, MOST_WAYS = 3, 16  # of the latest doubtful events of a scale, and of each
 MARGIN = 0.7  # log-odds by which another way must beat the one that is written
+UNCLEAR_MARGIN = 2.5  # the same where no clear view came in time
 SEEN_SHARE = 0.5  # of a lane's pixels in all views that must be clear
 WAIT_TICKS = 60  # for clear views: then those that there are must do
 NEAR_COST = 6.0  # of what a lane is waited for; others are looked at if they show
@@ -111,7 +112,7 @@ def decide(
         found: list[Decided] = []
         if any(event.ways for event in waiting.events):
             looks = {name: shelves.look(windows[0]) for name, windows in seen.items() if windows is not None}
-            found = likeliest(waiting.events, looks, shelves)
+            found = likeliest(waiting.events, looks, shelves, MARGIN if clear else UNCLEAR_MARGIN)
             out += found
         if clear:
             del pending[scale]
@@ -131,8 +132,13 @@ def concerned(waiting: Pending, lanes: Sequence[str]) -> dict[str, float]:
     return out
 
 
-def likeliest(events: Sequence[Doubtful], looks: Mapping[str, ShelfLook], shelves: Shelves) -> list[Decided]:
-    """Which of the events were something else by masses and looks together, and which may well have been."""
+def likeliest(
+    events: Sequence[Doubtful], looks: Mapping[str, ShelfLook], shelves: Shelves, margin: float
+) -> list[Decided]:
+    """Which of the events were something else by masses and looks together, and which may well have been.
+
+    margin: log-odds by which something else must beat what is written.
+    """
     doubtful = [event for event in events if event.ways][-MOST_EVENTS:]
     fixed = [(event, event.chosen) for event in events if event not in doubtful]
     ways = list(itertools.product(*([event.chosen, *event.ways[: MOST_WAYS - 1]] for event in doubtful)))
@@ -140,7 +146,7 @@ def likeliest(events: Sequence[Doubtful], looks: Mapping[str, ShelfLook], shelve
     if not looks:
         return []
     best = int(costs.argmin())
-    best = best if costs[0] - costs[best] >= MARGIN else 0
+    best = best if costs[0] - costs[best] >= margin else 0
     weight = np.exp(costs.min() - costs)
     out = []
     for i, (event, way) in enumerate(zip(doubtful, ways[best], strict=True)):

@@ -10,6 +10,8 @@ import pytest
 from openaisle.pipeline import run, set_up, step
 from openaisle.predictor import Float32, ShelfLook, ShelfWindows
 from openaisle.second_look import (
+    MARGIN,
+    UNCLEAR_MARGIN,
     WAIT_TICKS,
     Decided,
     Doubtful,
@@ -117,6 +119,19 @@ def test_hidden_lanes_are_waited_for_but_not_for_ever(hurried: tuple[str, ...], 
     assert kept.chosen.product == (5 if decided else 0)
     assert bool(kept.ways) == (not decided)
     assert tell(left, looks, tick=tick + 1)[0].pending == {}
+
+
+def test_where_no_clear_view_came_in_time_more_must_speak_for_something_else() -> None:
+    stranger = {"l1": shelf_look(left=STRANGER, net=0)}
+
+    def most(share: float, tick: int) -> float:
+        """What may speak against the stranger so that it is believed still."""
+        costs = np.arange(0.0, 20.0, 0.1)
+        told = [tell(waiting(take(Way(0, 5, 1, float(cost)))), stranger, tick, share)[1] for cost in costs]
+        return float(max(cost for cost, found in zip(costs, told, strict=True) if found and found[0].way.product == 5))
+
+    clear, unclear = most(1.0, 11), most(0.3, 10 + WAIT_TICKS)
+    assert clear - unclear == pytest.approx(UNCLEAR_MARGIN - MARGIN, abs=0.11)
 
 
 def test_nobody_looks_while_the_scale_moves_or_where_nothing_is_in_doubt() -> None:

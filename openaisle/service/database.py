@@ -25,6 +25,7 @@ from openaisle.errors import MissingExtraError, Problem, ServiceError
 from openaisle.service.tables import Base, Visit
 
 BUSY_S = 30  # how long a writer waits for another one
+CONNECT_S = 5  # for a server to answer a connection; well below supervisor.HANGS_S, so that who waits still beats
 Value = str | int | bool | bytes
 
 
@@ -69,6 +70,8 @@ def open_database(url: str, *, migrate: bool = True) -> Database:
             event.listen(engine, "connect", _on_connect)
             event.listen(engine, "begin", _on_begin)
         elif name == "postgresql":
+            if "connect_timeout" not in parsed.query:
+                parsed = parsed.update_query_dict({"connect_timeout": str(CONNECT_S)})
             engine = create_engine(parsed, pool_pre_ping=True)
         else:
             raise _unusable(url, f"{name} is not supported", "use sqlite:///FILE or postgresql://USER@HOST/NAME")
@@ -102,6 +105,15 @@ def is_ready(database: Database) -> bool:
         return inspect(database.engine).has_table("visits")
     except SQLAlchemyError:
         return False
+
+
+def answers(url: str) -> bool:
+    """Whether a database takes connections now, and has its tables."""
+    database = open_database(url, migrate=False)
+    try:
+        return is_ready(database)
+    finally:
+        database.close()
 
 
 def insert_once(session: Session, table: type[Base], values: Mapping[str, Value]) -> bool:

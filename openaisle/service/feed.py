@@ -48,13 +48,15 @@ class Feed:
                 await self._news.wait()
 
     async def _look(self) -> None:
-        last = -1
+        last, blind = -1, False
         while True:
             try:
                 newest = await run_in_threadpool(self._newest)
+                blind = False
             except SQLAlchemyError as error:
-                LOG.warning("cannot look for changes: %s", error)
-                newest = last
+                if not blind:  # once, not ten times a second while the database is away
+                    LOG.warning("cannot look for changes: %s", error)
+                newest, blind = last, True
             if newest != last:
                 last, news = newest, self._news
                 self._news = asyncio.Event()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openaisle.service.beats import Beat, beat_of
-from openaisle.service.room import patiently
+from openaisle.service.patience import patiently
 from openaisle.service.startup import Serve, open_desk, read_startup
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def main(name: str, folder: Path, parent: int) -> None:
     def go_on() -> bool:
         return not stopped and os.getppid() == parent
 
-    patiently(lambda: entry(serve, go_on), serve.path, _beating(beat_of(serve.path, name), go_on))
+    patiently(lambda: entry(serve, go_on), serve.path, serve.url, _beating(beat_of(serve.path, name), go_on))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,14 @@
-"""Room: how much disk is left, and what a process does that finds none: it waits, and is not started over and over."""
+"""Room: how much disk is left, and whether an error of the database is that there is none."""
 
 from __future__ import annotations
 
-import logging
 import shutil
 import sqlite3
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-LOG = logging.getLogger(__name__)
 FULL_BYTES = 16 << 20  # with less, a transaction may not find room
-LOOK_S = 0.5
 POSTGRES_FULL = "53100"  # SQLSTATE disk_full
 SQLITE_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})  # the second: its index of the WAL cannot grow
 
@@ -44,21 +39,3 @@ def found_none(error: BaseException | None, folder: Path) -> bool:
         return True
     code = getattr(driver, "sqlite_errorcode", 0) & 0xFF  # the lower byte is the kind
     return code == sqlite3.SQLITE_FULL or (code in SQLITE_CODES and is_full(folder))
-
-
-def patiently(work: Callable[[], None], folder: Path, go_on: Callable[[], bool]) -> None:
-    """Work; when the disk is full, wait for room and begin anew. `go_on` is asked, and so beats, while it waits."""
-    while True:
-        try:
-            work()
-            return
-        except Exception as error:
-            if not found_none(error, folder):
-                raise
-            LOG.error("the disk is full: nothing is lost, waiting for room (%s)", error)
-        time.sleep(LOOK_S)
-        while go_on() and is_full(folder):
-            time.sleep(LOOK_S)
-        if not go_on():
-            return
-        LOG.warning("there is room again")

@@ -11,18 +11,41 @@ import pytest
 from openaisle.service.database import Database
 from openaisle.service.desk import Desk
 from openaisle.service.fake_gateway import FakeGateway
-from tests.service.desks import Clock, desk_on, fresh_postgres, fresh_sqlite, postgres_bin, postgres_server
+from tests.service.desks import (
+    Clock,
+    PostgresServer,
+    desk_on,
+    fresh_postgres,
+    fresh_sqlite,
+    postgres_bin,
+    postgres_server,
+)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a Postgres server."""
+def postgres_programs() -> Path:
+    """Where the programs of a Postgres server are."""
     bin_folder = postgres_bin()
     if bin_folder is None:
         assert "CI" not in os.environ, "no Postgres server is installed; .ci/run should have done so"
         pytest.skip("no Postgres server is installed")
-    with postgres_server(bin_folder, tmp_path_factory.mktemp("postgres")) as url:
-        yield url
+    return bin_folder
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a Postgres server."""
+    with postgres_server(postgres_programs, tmp_path_factory.mktemp("postgres")) as server:
+        yield server.url
+
+
+@pytest.fixture
+def server(postgres_programs: Path, tmp_path: Path) -> Iterator[PostgresServer]:
+    """A Postgres for one test alone, which may stop it."""
+    folder = tmp_path / "postgres"
+    folder.mkdir()
+    with postgres_server(postgres_programs, folder) as one:
+        yield one
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -89,10 +89,37 @@ def postgres_bin() -> Path | None:
     return found[-1].parent if found else (Path(on_path).parent if on_path else None)
 
 
+@dataclass(frozen=True)
+class PostgresServer:
+    """A Postgres of our own on a Unix socket, which may be stopped and started again."""
+
+    bin_folder: Path
+    folder: Path
+    user: str | None
+
+    @property
+    def url(self) -> str:
+        """Up to the database's name."""
+        return f"postgresql://aisle@/postgres?host={self.folder}"
+
+    def run(self, program: str, *words: str) -> None:
+        """One of its programs, to its end."""
+        command = [str(self.bin_folder / program), "-D", str(self.folder / "data"), *words]
+        subprocess.run(command, check=True, user=self.user, cwd=self.folder, capture_output=True)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = f"-k {self.folder} -c listen_addresses= -c fsync=off"
+        self.run("pg_ctl", "-w", "-l", str(self.folder / "log"), "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it: `fast` as an administrator does, `immediate` as a crash does."""
+        self.run("pg_ctl", "-w", "-m", mode, "stop")
+
+
 @contextmanager
-def postgres_server(bin_folder: Path, folder: Path) -> Iterator[str]:
-    """A Postgres of our own on a Unix socket; its URL up to the database's name."""
-    data, sockets = folder / "data", folder
+def postgres_server(bin_folder: Path, folder: Path) -> Iterator[PostgresServer]:
+    """A server that runs; stopped at the end."""
     user = "postgres" if os.getuid() == 0 else None  # it refuses to run as root
     if user:
         shutil.chown(folder, user)
@@ -100,17 +127,14 @@ def postgres_server(bin_folder: Path, folder: Path) -> Iterator[str]:
         for parent in folder.parents:
             if parent.stat().st_mode & 0o005 != 0o005:
                 parent.chmod(parent.stat().st_mode | 0o011)
-
-    def run(*words: str) -> None:
-        subprocess.run(words, check=True, user=user, cwd=folder, capture_output=True)
-
-    run(str(bin_folder / "initdb"), "-D", str(data), "-U", "aisle", "--auth=trust", "-E", "UTF8")
-    options = f"-k {sockets} -c listen_addresses= -c fsync=off"
-    run(str(bin_folder / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+    server = PostgresServer(bin_folder, folder, user)
+    server.run("initdb", "-U", "aisle", "--auth=trust", "-E", "UTF8")
+    server.start()
     try:
-        yield f"postgresql://aisle@/postgres?host={sockets}"
+        yield server
     finally:
-        run(str(bin_folder / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
+        if (folder / "data" / "postmaster.pid").exists():
+            server.stop()
 
 
 def fresh_postgres(url: str) -> Database:

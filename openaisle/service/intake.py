@@ -81,6 +81,7 @@ class Intake:
         self._dark: set[str] = set()  # cameras whose pictures were not kept, until their next key frame
         self._acknowledged: dict[tuple[str, str], Stored] = {}
         self._due_ns = {"commit": 0, "stored": 0, "health": 0, "disk": 0}
+        self._look_at_disk()  # before the first picture
 
     def run(self, go_on: Callable[[], bool]) -> None:
         """Until told to stop."""

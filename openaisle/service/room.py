@@ -1,7 +1,8 @@
-"""Room: how much disk is left, and whether an error of the database is that there is none."""
+"""Room: how much disk is left, and whether an error is that there is none."""
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 from pathlib import Path
@@ -29,11 +30,13 @@ def is_low(folder: Path, low_mb: int) -> bool:
 
 
 def found_none(error: BaseException | None, folder: Path) -> bool:
-    """Whether an error of the database, or one that came of it, is that its disk is full."""
-    while error is not None and not isinstance(error, DBAPIError | sqlite3.Error):
+    """Whether an error of the database or of a file, or one that came of it, is that the disk is full."""
+    while error is not None and not isinstance(error, DBAPIError | sqlite3.Error | OSError):
         error = error.__cause__
     if error is None:
         return False
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
     driver = error.orig if isinstance(error, DBAPIError) else error
     if getattr(driver, "sqlstate", None) == POSTGRES_FULL:
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from openaisle.service.gateway import open_gateway
 from openaisle.service.intake import journal_folder
 from openaisle.service.jobs import Job
 from openaisle.service.keys import Role
+from openaisle.service.room import found_none, free_bytes, is_full, is_low
 from openaisle.service.source import LIVE, SIM
 from openaisle.service.startup import Serve, open_desk
 from openaisle.service.supervisor import Supervisor
@@ -30,6 +32,7 @@ from openaisle.service.worker import end_all
 from openaisle.sim.scenario import load_scenario
 from openaisle.sim.stores import open_store
 from openaisle.store.load import load_store, save_store
+from openaisle.store.store import Store
 
 KEY_FILE = "operator.key"
 
@@ -98,9 +101,37 @@ def _live_job(wish: Wish, folder: Path) -> Job:
 
 def serve(wish: Wish, say: Callable[[str], None]) -> None:
     """Run a live store until SIGTERM or Ctrl-C; raises OpenAisleError when it cannot start."""
-    planned = checked(wish)
-    open_gateway(planned.gateway, planned.path)
-    supervisor = Supervisor(planned, say)
+    supervisor = prepared(wish, say)
+    stopped: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda got, _: stopped.append(got))
+    supervisor.run(lambda: not stopped)
+
+
+def prepared(wish: Wish, say: Callable[[str], None]) -> Supervisor:
+    """A live store of which nothing runs yet, its database open to be written.
+
+    Raises OpenAisleError, also where the disk has no room for that; what it then leaves may be started with once there
+    is room: files are there whole or not at all.
+    """
+    try:
+        planned = checked(wish)
+        open_gateway(planned.gateway, planned.path)
+        supervisor = Supervisor(planned, say)
+        try:
+            _open(planned, say)
+        except BaseException:
+            supervisor.stop()
+            raise
+    except Exception as error:
+        if not found_none(error, wish.data):
+            raise
+        raise _no_room(wish, error) from error
+    return supervisor
+
+
+def _open(planned: Serve, say: Callable[[str], None]) -> None:
+    """Make or renew the database and the operator's key, and tell how everything stands."""
     desk = open_desk(planned)
     say(first_key(desk, planned.path))
     if planned.job is None:
@@ -111,11 +142,24 @@ def serve(wish: Wish, say: Callable[[str], None]) -> None:
         if order is not None:
             say(f"model: {models.name_of(order)}, which `aisle model swap` put in the place of {planned.job.model}")
     desk.database.close()
-    stopped: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda got, _: stopped.append(got))
+    if is_low(planned.path, planned.rules.low_disk_mb):
+        say(_low_words(planned))
     say(f"{desk.store.spec.name}: http://{planned.host}:{planned.port} (Ctrl-C stops)")
-    supervisor.run(lambda: not stopped)
+
+
+def _low_words(planned: Serve) -> str:
+    free = f"{free_bytes(planned.path) >> 20} MB free in {planned.path}"
+    if is_full(planned.path):
+        return f"the disk is full ({free}): not ready; entries are refused where there is no room to write them down"
+    least = f"less than --low-disk-mb {planned.rules.low_disk_mb}"
+    return f"the disk is nearly full ({free}, {least}): no pictures and no evidence are kept; receipts go on"
+
+
+def _no_room(wish: Wish, error: Exception) -> ServiceError:
+    there = next(folder for folder in (wish.data.absolute(), *wish.data.absolute().parents) if folder.is_dir())
+    whose = "the disk, or that of the database," if wish.database else "the disk"
+    what = f"{whose} is full ({free_bytes(there) >> 20} MB free here): {error}"
+    return ServiceError([Problem(str(wish.data), "--data", what, "free disk space, and start it again")])
 
 
 def _store_folder(wish: Wish) -> Path:
@@ -123,7 +167,7 @@ def _store_folder(wish: Wish) -> Path:
     if wish.store.startswith("random:"):
         folder = wish.data.resolve() / "store"
         if not folder.is_dir():
-            save_store(open_store(wish.store, wish.seed), folder)
+            _write_store(open_store(wish.store, wish.seed), folder)
         return folder
     if wish.store:
         load_store(wish.store)
@@ -133,15 +177,34 @@ def _store_folder(wish: Wish) -> Path:
     raise ServiceError([Problem("command line", "--store", "there is no store", "give --store DIR or random:kiosk")])
 
 
+def _write_store(store: Store, folder: Path) -> None:
+    """A new store's folder, whole or not at all."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a start that was killed
+    try:
+        save_store(store, partial)
+        partial.replace(folder)
+    except OSError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
 def first_key(desk: Desk, folder: Path) -> str:
     """A new operator's key in a file of this user's own, when there is none there; what to say about it."""
     path = folder / KEY_FILE
     if path.exists():
         return f"operator's key: in {path}"
-    with desk.database.write() as session:
-        taken = set(session.scalars(select(ApiKey.name)))
-        name = next(f"operator{n or ''}" for n in range(len(taken) + 1) if f"operator{n or ''}" not in taken)
-        secret = keys.create_key(session, name, Role.OPERATOR, desk.clock())
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secret + "\n")
+    partial = folder / (KEY_FILE + ".partial")
+    partial.unlink(missing_ok=True)
+    try:
+        with desk.database.write() as session:
+            taken = set(session.scalars(select(ApiKey.name)))
+            name = next(f"operator{n or ''}" for n in range(len(taken) + 1) if f"operator{n or ''}" not in taken)
+            secret = keys.create_key(session, name, Role.OPERATOR, desk.clock())
+            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secret + "\n")
+        partial.replace(path)  # the database knows it now
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     return f"operator's key: written to {path}"

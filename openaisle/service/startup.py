@@ -50,9 +50,13 @@ def write_startup(serve: Serve) -> None:
     """Leave it in its folder, for this user's eyes only: the database's URL may hold a password."""
     serve.path.mkdir(parents=True, exist_ok=True)
     partial = serve.path / (FILE + ".partial")
-    partial.touch(mode=0o600)
-    partial.write_bytes(_SERVE.dump_json(serve, indent=1))
-    os.replace(partial, serve.path / FILE)
+    try:
+        partial.touch(mode=0o600)
+        partial.write_bytes(_SERVE.dump_json(serve, indent=1))
+        os.replace(partial, serve.path / FILE)
+    except OSError:  # the disk is full
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def read_startup(folder: Path) -> Serve:

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from openaisle.messages import NANOSECONDS, GateEvent, ScaleBatch, SensorState, VideoFrame, VideoPacket
-from openaisle.sensors.clock import SensorClock
+from openaisle.sensors.clock import Bound, SensorClock
 from openaisle.sensors.health import Health, Limits, Repeats, State
+from openaisle.sensors.memory import ClockKnown, Known
 from openaisle.sensors.payload import Address, Passages, Resend, Samples, Stored, Told
 from openaisle.sensors.sequence import GIVE_UP_NS, Sequence, Verdict
 from openaisle.sensors.source import Reorder
@@ -124,6 +125,19 @@ class Gatherer:
         """Let the stream rest until then: the broker, through which many speak, is away or has just come back."""
         self._rests_until_ns = until_ns
 
+    def remember(self, known: Iterable[Known]) -> None:
+        """What the intake before has left of devices (memory.py); before the journal is recalled."""
+        for one in known:
+            device = self.devices.get((one.kind, one.sensor))
+            if device is None:
+                continue
+            device.device_id = one.device_id
+            device.sequence.remember(one.boot_id, one.through)
+            if one.clock is not None:
+                device.boot_id, device.last_seq, device.next_ns = one.boot_id, one.clock.last_seq, one.clock.next_ns
+                device.clock.correction_ns = one.clock.correction_ns
+                device.clock.bound = Bound(one.clock.bound_at_ns, one.clock.bound_error_ns)
+
     def recall(self, messages: Iterable[object]) -> None:
         """What the journal holds: it is not taken in twice, and what is missing after it is known."""
         for message in messages:
@@ -176,6 +190,16 @@ class Gatherer:
                 waiting = [seq - 1 for boot_id, seq in device.pending if boot_id == through.boot_id]
                 stored = Stored(boot_id=through.boot_id, through=min([through.last, *waiting]))
                 yield Address("scale" if kind == "scale" else "gate", sensor), stored
+
+    def known(self) -> Iterator[Known]:
+        """For the next intake; true once the journal has what `release` gave."""
+        for address, stored in self.stored():
+            device = self.devices[address.kind, address.sensor]
+            clock, bound = None, device.clock.bound
+            if device.boot_id == stored.boot_id and device.next_ns is not None and bound is not None:
+                followed = device.last_seq, device.next_ns, device.clock.correction_ns
+                clock = ClockKnown(*followed, bound.at_ns, bound.error_ns)
+            yield Known(address.kind, address.sensor, device.device_id, stored.boot_id, stored.through, clock)
 
     # --- inside --------------------------------------------------------------------------------------------------
 

@@ -102,6 +102,10 @@ class Sequence:
         self.duplicates += verdict == Verdict.KNOWN
         return verdict
 
+    def remember(self, boot_id: int, through: int) -> None:
+        """All messages of a boot up to this one are stored already, or were given up."""
+        self._boots[boot_id] = _Boot(through=through, highest=through)
+
     def recall(self, boot_id: int, seq: int, now_ns: int) -> None:
         """Note a message that is stored already: of a boot not known yet, so is all before it."""
         self._boots.setdefault(boot_id, _Boot(through=seq - 1, highest=seq - 1)).take(seq, now_ns)

@@ -20,6 +20,7 @@ from threading import Event, Thread
 from openaisle.errors import RecordingError, SensorError
 from openaisle.messages import NANOSECONDS, VideoFrame, VideoPacket
 from openaisle.recording.journal import JournalWriter, last_messages
+from openaisle.sensors import memory
 from openaisle.sensors.camera import CameraReader, CameraWord
 from openaisle.sensors.gather import Device, Gatherer
 from openaisle.sensors.health import State
@@ -37,7 +38,8 @@ COMMIT_NS = NANOSECONDS // 10
 RETRY_NS = NANOSECONDS  # between two tries to write on a full disk
 STORED_NS = NANOSECONDS // 2
 TELL_NS = NANOSECONDS
-RECALL_NS = 90 * NANOSECONDS  # of the journal, at the start
+KEEP_NS = NANOSECONDS  # between two notes of what is known of devices
+RECALL_NS = 90 * NANOSECONDS  # of the journal, at the start: what memory.py does not hold is younger
 START_NS, OUTAGE_NS, BACK_NS = 3 * NANOSECONDS, 10 * NANOSECONDS, 3 * NANOSECONDS  # how long the stream rests, at most
 LOW_BYTES = 300 << 20  # of free disk: pictures are not kept any more
 DISK_NS = NANOSECONDS
@@ -65,6 +67,7 @@ class Intake:
         self._settings, self._data, self._folder, self._clock = settings, data, folder, clock
         self.gatherer = Gatherer(store, settings.wait_s, settings.limits)
         self._journal = JournalWriter(folder, store)
+        self.gatherer.remember(memory.kept(folder))
         self.gatherer.recall(logged.message for logged in last_messages(folder, RECALL_NS))
         self._queue: SimpleQueue[Arrival | LinkWord | VideoPacket | VideoFrame | CameraWord] = SimpleQueue()
         self._stop = Event()
@@ -80,7 +83,7 @@ class Intake:
         self._stalled = False  # the journal cannot be written: what comes is kept in memory and not acknowledged
         self._dark: set[str] = set()  # cameras whose pictures were not kept, until their next key frame
         self._acknowledged: dict[tuple[str, str], Stored] = {}
-        self._due_ns = {"commit": 0, "stored": 0, "health": 0, "disk": 0}
+        self._due_ns = {"commit": 0, "known": 0, "stored": 0, "health": 0, "disk": 0}
         self._look_at_disk()  # before the first picture
 
     def run(self, go_on: Callable[[], bool]) -> None:
@@ -114,6 +117,8 @@ class Intake:
         for message in self.gatherer.release(now_ns):
             self._journal.append(message)
         if self._due("commit", now_ns, RETRY_NS if self._stalled else COMMIT_NS) and self._committed():
+            if self._due("known", now_ns, KEEP_NS):
+                memory.keep(self._folder, tuple(self.gatherer.known()))
             self._tell_devices(now_ns)
         if self._due("health", now_ns, TELL_NS):
             self._tell_health(now_ns)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openaisle.messages import NANOSECONDS
-from openaisle.sensors.clock import SLEW_NS, SensorClock
+from openaisle.sensors.clock import DRIFT, SLEW_NS, SensorClock
 
 LENGTH_NS = NANOSECONDS // 2
 START_NS = 1_700_000_000 * NANOSECONDS
@@ -57,6 +57,33 @@ def test_a_jump_is_followed_at_once(by_s: float) -> None:
 def test_messages_that_queued_are_where_they_belong() -> None:
     """A broker is away for eight seconds and then delivers all at once."""
     assert set(errors_s(lambda _: 0.0, lambda at: max(0.01, 38.0 - at) if 30 <= at < 38 else 0.01)) == {0.0}
+
+
+def queue_s(at_s: float) -> float:
+    """A delay that grows to 300 s in as long, stays there for 200 s, and goes back in a minute."""
+    return max(0.01, min(300.0, at_s - 100.0, 5.0 * (660.0 - at_s)))
+
+
+@pytest.mark.parametrize("off_s", [0.0, -1000.0])
+def test_a_queue_of_minutes_is_no_error_of_the_clock(off_s: float) -> None:
+    """It builds up slowly, stays for longer than errors are remembered, and is worked off."""
+    errors = errors_s(lambda _: off_s, queue_s, count=1500, skip=20)
+    assert off_s or set(errors) == {0.0}  # believed all the while
+    assert max(map(abs, errors)) <= 0.01 + SLEW_NS / 1e9 + 1000.0 * DRIFT
+    assert max(map(abs, errors[-100:])) <= 0.01 + SLEW_NS / 1e9
+
+
+def test_a_clock_that_is_set_back_behind_a_queue_is_followed_when_errors_before_it_are_forgotten() -> None:
+    """The step and the queue come together, so that it does not look like a jump."""
+    errors = errors_s(lambda at: -300.0 if at >= 100 else 0.0, lambda at: 250.0 if 100 <= at < 102 else 0.01, count=500)
+    assert max(map(abs, errors[2 * 170 :])) <= 0.01 + SLEW_NS / 1e9
+
+
+def test_a_clock_that_is_slewed_is_followed() -> None:
+    """Ten seconds ahead, it is held back by 15 thousandths until it is right, as small devices set theirs."""
+    errors = errors_s(lambda at: max(0.0, 10.0 - 0.015 * max(0.0, at - 60.0)), lambda _: 0.01, count=2000, skip=20)
+    assert max(map(abs, errors)) <= 60.0 * 0.015 + 0.1
+    assert max(map(abs, errors[-100:])) <= 0.01 + SLEW_NS / 1e9
 
 
 def test_a_first_message_that_was_slow_is_forgiven() -> None:

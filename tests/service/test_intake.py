@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,10 @@ import pytest
 from openaisle.messages import NANOSECONDS, GateEvent, ScaleBatch, VideoFrame
 from openaisle.predictor import Float32
 from openaisle.receipts.pricing import Reason, Why
-from openaisle.service import till
+from openaisle.recording import journal
+from openaisle.recording.journal import last_messages
+from openaisle.sensors.link import Arrival
+from openaisle.service import intake, till
 from openaisle.service.desk import Desk
 from openaisle.service.intake import HEALTH
 from openaisle.service.jobs import Job
@@ -196,3 +200,76 @@ def test_a_camera_that_goes_and_comes_back_is_told_only_where_no_other_one_looks
         found = {name for name, told in reasons(desk).items() if any(r.why == Why.BLIND_SENSOR for r in told)}
         assert found == visits
         desk.database.close()
+
+
+def lying_still(sensor: str, seconds: list[tuple[float, float]]) -> list[Sensed]:
+    """A scale that says the same, half a second at a time, in these spans of the stream."""
+    return [
+        ScaleBatch(sensor, START + number * NANOSECONDS // 2, 20.0, np.full(10, 500.0 + number % 2, np.float32))
+        for first, last in seconds
+        for number in range(round(2 * first), round(2 * last))
+    ]
+
+
+def queued(shop: VirtualShop, after_s: float) -> list[Arrival]:
+    """What w1 sends from a second of the stream on: taken off its way."""
+    held = [
+        row for row in shop._coming
+        if isinstance(row[2], Arrival) and "/w1/" in row[2].topic and row[0] >= shop.start_ns + after_s * NANOSECONDS
+    ]  # fmt: skip
+    shop._coming = [row for row in shop._coming if row not in held]
+    return [row[2] for row in sorted(held, key=lambda row: row[:2]) if isinstance(row[2], Arrival)]
+
+
+def deliver(shop: VirtualShop, arrivals: list[Arrival]) -> None:
+    """All of it arrives now."""
+    for arrival in arrivals:
+        shop.intake.take(replace(arrival, arrived_ns=shop.now_ns))
+    shop.intake.settle()
+
+
+def times(shop: VirtualShop) -> list[float]:
+    """Where w1's messages are in the journal: seconds of the stream."""
+    kept = [one.message for one in last_messages(shop.journal, 1 << 60)]
+    return sorted((m.time_ns - START) / NANOSECONDS for m in kept if isinstance(m, ScaleBatch) and m.scale == "w1")
+
+
+def test_what_was_journalled_long_before_a_restart_does_not_come_in_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """w1 says nothing for longer than is recalled, the intake is killed, and copies of what w1 said leave a queue."""
+    monkeypatch.setattr(intake, "RECALL_NS", 4 * NANOSECONDS)
+    monkeypatch.setattr(journal, "ROTATE_NS", 2 * NANOSECONDS)  # a file is recalled as a whole
+    sent = [*lying_still("w1", [(0, 5)]), *lying_still("w2", [(0, 14)])]
+    shop = VirtualShop(stream.store(), tmp_path, sent)
+    copies = [row[2] for row in shop._coming if isinstance(row[2], Arrival) and "/w1/" in row[2].topic]
+    shop.play(13.0)
+    shop.kill()
+    recent = [one.message for one in last_messages(shop.journal, intake.RECALL_NS)]
+    assert not any(isinstance(message, ScaleBatch) and message.scale == "w1" for message in recent)
+    deliver(shop, copies)
+    shop.close_the_day()
+    assert times(shop) == [number / 2 for number in range(10)]
+    assert told(tmp_path)["w1"]["duplicates"] == len(copies) == 10
+    assert shop.requests == 0  # nor is any of it asked for
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize(("late_s", "placed"), [(20.0, True), (40.0, False)])
+def test_what_was_queued_on_its_way_is_where_it_belongs_or_is_dropped(
+    tmp_path: Path, killed: bool, late_s: float, placed: bool
+) -> None:
+    """A clock that is right is believed: a queue is no error of it, also for an intake that has just begun."""
+    sent = [*lying_still("w1", [(0, 5), (6, 10)]), *lying_still("w2", [(0, 8 + late_s)])]
+    shop = VirtualShop(stream.store(), tmp_path, sent)
+    late = queued(shop, 5.6)
+    shop.play(10.0 + late_s - 4.0)
+    if killed:
+        shop.kill()
+    deliver(shop, late)
+    shop.close_the_day()
+    before, after = [number / 2 for number in range(10)], [6 + number / 2 for number in range(8)]
+    assert times(shop) == (before + after if placed else before)
+    row = told(tmp_path)["w1"]
+    assert (row["late"], row["dropped"]) == ((8, 0) if placed else (0, 8))
+    assert row["clock_jumps"] == 0

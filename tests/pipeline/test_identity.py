@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,9 +19,11 @@ from openaisle.identity import (
     known_looks,
     log_odds,
 )
+from openaisle.pipeline import find_lost, set_up
 from openaisle.predictor import Arrays, Float32, floats
 from openaisle.reconcile import slots_of
 from openaisle.state import Shopper, State
+from openaisle.tokens.tick import Tick
 from openaisle.tracking import (
     TWO_BODIES_M,
     TWO_BODIES_SLOTS,
@@ -32,6 +36,7 @@ from openaisle.tracking import (
 )
 from openaisle.writing import track_window
 from tests.pipeline.scripted import Scripted
+from tests.tokens.corner import corner_store
 
 A = 16
 TOKENS = 12  # of each shopper
@@ -247,6 +252,25 @@ def test_a_ghost_is_where_another_query_follows_two_bodies() -> None:
         births, found = find_doubled(births, *doubled(0.6), [0], known[[1, 0, 2]])
     assert found is not None
     assert found.floor_m == pytest.approx([5.0, 2.6], abs=0.1)
+
+
+def test_a_run_sends_a_ghost_to_its_own_body() -> None:
+    """Ann's query is in the body of a third; Bob's follows Bob and Ann."""
+    third = np.eye(A, dtype=np.float32)[2]
+    predictor = Scripted()
+    setup, state = set_up(corner_store(), predictor)
+    memory = predictor.place(np.array([[1.0, 1.0], [5.0, 2.3], [1.0, 1.0]], np.float32), 0.1)
+    memory["mass"] = np.full(3, 20.0, np.float32)
+    shoppers = (Shopper(ANN, "ann", 0), Shopper(BOB, "bob", 0), Shopper(9, "third", 0))
+    gallery = {ANN: (RED, 10.0), BOB: (BLUE, 10.0), 9: (third, 10.0)}
+    quiet = Tick(0, 0, ((),) * 5, np.zeros((0, 20), np.float32), ())
+    for sharing, moved in (({(ANN, 9): -20.0}, True), ({(ANN, 9): -2.0}, False)):
+        after = replace(state, memory=dict(memory), shoppers=shoppers, identities=Identities(gallery, {}, sharing))
+        for seed in range(TWO_BODIES_SLOTS):
+            after = find_lost(after, *doubled(0.6, seed), quiet, predictor, setup)
+        floor = floats(after.memory["floor"])
+        assert floor[0] == pytest.approx([5.0, 2.0] if moved else [1.0, 1.0], abs=0.1)
+        assert np.array_equal(floor[1:], memory["floor"][1:])
 
 
 def test_without_a_ghost_or_with_one_body_nobody_is_moved() -> None:

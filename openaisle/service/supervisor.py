@@ -61,9 +61,13 @@ class Supervisor:
         module: str = processes.__name__,
         log: Path | None = None,
     ) -> None:
-        write_startup(serve)
         self._serve, self._say, self._module, self._log = serve, say, module, log  # log: for what processes print
-        self._lock = _locked(serve.path)
+        self._lock = _locked(serve.path)  # first: what another one reads must not be written over
+        try:
+            write_startup(serve)
+        except BaseException:
+            self._lock.close()
+            raise
         self.children = [Child(process) for process in TABLE if process.when(serve)]
         self._told = ""
 
@@ -161,6 +165,7 @@ class Supervisor:
 
 def _locked(folder: Path) -> IO[str]:
     """The folder's lock; the kernel gives it back when its holder is gone, however it went."""
+    folder.mkdir(parents=True, exist_ok=True)
     lock = (folder / "serve.lock").open("a", encoding="utf-8")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -27,7 +27,7 @@ from openaisle.service.fake_gateway import FakeGateway
 from openaisle.service.jobs import Job
 from openaisle.service.keys import Role
 from openaisle.service.processes import run_api
-from openaisle.service.startup import Serve, open_desk
+from openaisle.service.startup import Serve, open_desk, read_startup
 from openaisle.service.states import VisitState
 from openaisle.service.supervisor import Supervisor
 from openaisle.service.tables import LedgerRow, MoneyStep, Visit
@@ -241,7 +241,8 @@ def test_a_second_supervisor_in_the_same_folder_is_refused(serve: Serve) -> None
     first = Supervisor(serve)
     try:
         with pytest.raises(ServiceError, match="another `aisle serve`"):
-            Supervisor(serve)
+            Supervisor(replace(serve, port=serve.port + 1))
+        assert read_startup(serve.path) == serve  # and has changed nothing
     finally:
         first.stop()
     Supervisor(serve).stop()  # the lock is free again

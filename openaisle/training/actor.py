@@ -38,7 +38,7 @@ class ActorStage:
     loop: LoopConfig
     events: int = 32  # per batch, each with four of its views
     seed: int = 7
-    capacity: int = 11_000  # events held in memory, 1.3 MB each
+    capacity: int = 9_500  # events held in memory, 1.3 MB each
 
 
 @dataclass(frozen=True)

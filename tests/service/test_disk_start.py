@@ -32,20 +32,12 @@ from tests.pipeline.scripted import START
 from tests.service import stream
 from tests.service.desks import CARD
 from tests.service.sensing import SETTINGS, VirtualShop, noisy_film
-from tests.service.small_disk import PAGE, SmallDisk, small_disk
-from tests.service.test_disk import known, pictures
+from tests.service.small_disk import PAGE, SmallDisk
+from tests.service.test_disk import LOW_MB, disk, known, pictures
 from tests.service.test_kill import PATIENCE_S, free_port
 from tests.service.test_serve import AISLE
 
-LOW_MB = 32
-DISK_MB = 64
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    """A small one."""
-    with small_disk(tmp_path / "small", DISK_MB) as one:
-        yield one
+__all__ = ["disk"]  # a fixture
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def charge(
         entry = ledger_event(state, tick, numbered, setup)
         doubts = {**state.doubts, entry.event_id: chances(state, numbered[1])}
         state = replace(state, doubts=doubts)
-        state, told = book(state, tick, settle_owner(entry, state.ledger, doubts), setup)
+        state, told = book(state, tick, settle_owner(entry, state.ledger, doubts, state.finished), setup)
         updates += told
     return state, tuple(updates)
 

@@ -87,7 +87,8 @@ def mended(found: Decided, state: State, tick: Tick, setup: Setup) -> Iterator[L
         yield replace(
             old, event_id=f"{event.event_id}~{tick.index}s", kind="correction", supersedes=event.event_id, to_visit="",
             gtin=store.products[way.product].gtin, quantity=-event.sign * way.units, lane=store.lanes[way.lane].id,
-            time_ns=tick.time_ns + NANOSECONDS, confidence=min(MOST_SURE, found.sure),
+            time_ns=tick.time_ns + NANOSECONDS + 2,  # after what reconcile.py wrote in this tick
+            confidence=min(MOST_SURE, found.sure),
             reason="the shelf leaves it open" if way is chosen else "the shelf shows it",
         )  # fmt: skip
 

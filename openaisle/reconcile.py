@@ -16,7 +16,7 @@ import numpy as np
 from openaisle.actors import Looks
 from openaisle.booking import book
 from openaisle.messages import NANOSECONDS
-from openaisle.owners import settle_owner
+from openaisle.owners import owned
 from openaisle.predictor import Predictor, floats
 from openaisle.receipts.events import Evidence, LedgerEvent
 from openaisle.receipts.ledger import fold
@@ -30,7 +30,7 @@ from openaisle.weighing.interactions import Interaction, watch
 from openaisle.weighing.learnt import SURE, Learnt
 from openaisle.weighing.memory import KEPT_SLOTS, Slot, Weighing
 from openaisle.weighing.split import Event, Lost, Part, Way, split
-from openaisle.weighing.witness import Told
+from openaisle.weighing.witness import NEAR, Told
 
 LEAST_CONFIDENCE, MOST_CONFIDENCE = 0.05, 0.97
 UNNAMED_CONFIDENCE = 0.1  # of a receipt from which something is missing
@@ -110,7 +110,9 @@ def slots_of(state: State) -> list[Slot]:
 def explained(state: State, found: Interaction, predictor: Predictor, rest: _Rest) -> tuple[State, list[ReceiptUpdate]]:
     """An interaction that is over: entries for what was written otherwise, and what it teaches."""
     memory, tick, setup = state.weighing, rest.tick, rest.setup
-    about = tuple(t for t in memory.told if t.scale in found.scales and t.sample <= found.rests[-1].end + LATE)
+    last = found.rests[-1]
+    until = min(last.end + LATE, last.begin + NEAR)  # what was told later is about what comes next
+    about = tuple(t for t in memory.told if t.scale in found.scales and t.sample <= until)
     since = found.rests[0].begin - RATE_HZ // 2  # what is older moved a scale without a level (mute.py), and stands
     mine = tuple(t for t in about if t.sample >= since)
     people = state.shoppers
@@ -124,11 +126,16 @@ def explained(state: State, found: Interaction, predictor: Predictor, rest: _Res
     events = [event for part in parts for event in part.events]
     updates: list[ReceiptUpdate] = []
     pairs = paired(standing, events, hands.visits, setup)
-    for entry, chances in entries(standing, events, pairs, (hands.visits, rest)):
-        name = entry.supersedes or entry.event_id
-        state = replace(state, doubts={**state.doubts, name: chances} if chances else state.doubts)
-        booked = [entry] if entry.supersedes else settle_owner(entry, state.ledger, state.doubts)
-        state, changed = book(state, tick, booked, setup)
+    names = {j: standing[i][0].event_id for i, j in pairs.items()}
+    names |= {j: late_name(event, rest, j) for j, event in enumerate(events) if j not in names}
+    state = replace(state, doubts={**state.doubts, **{n: chances_of(events[j], hands.visits) for j, n in names.items()}})
+    for entry in entries(standing, events, pairs, (hands.visits, rest)):
+        state, changed = book(state, tick, [entry], setup)
+        updates += changed
+    cause = tick.time_ns + NANOSECONDS + 1, f"t{tick.index:06d}-w{found.scales[0]}"  # after the corrections above
+    for gtin in sorted({setup.store.products[event.move.product].gtin for event in events}):
+        given = owned(gtin, state.ledger, state.doubts, state.finished, cause)
+        state, changed = book(state, tick, given, setup)
         updates += changed
     lost = [(part.lost, hands.visits[part.lost.person]) for part in parts if part.lost is not None]
     state, changed = book(state, tick, [remark(what, visit, rest) for what, visit in lost], setup)
@@ -138,9 +145,8 @@ def explained(state: State, found: Interaction, predictor: Predictor, rest: _Res
     told = tuple(t for t in memory.told if t not in about)
     second = state.second
     for scale in found.scales:
-        names = {j: standing[i][0].event_id for i, j in pairs.items()}
         doubts = [
-            Doubtful(names.get(j, late_name(event, rest, j)), event.move.kind, way_of(event), event.ways)
+            Doubtful(names[j], event.move.kind, way_of(event), event.ways)
             for j, event in enumerate(events) if event.move.scale == scale
         ]  # fmt: skip
         second = added(second, scale, doubts, tick.index)
@@ -174,18 +180,18 @@ def entries(
     events: Sequence[Event],
     pairs: Mapping[int, int],
     around: tuple[Sequence[str], _Rest],
-) -> Iterator[tuple[LedgerEvent, dict[str, float]]]:
-    """Entries, with each visit's chance, that turn what stands into what the scales say; none where they agree."""
+) -> Iterator[LedgerEvent]:
+    """Entries that turn what stands into what the scales say; none where they agree."""
     visits, rest = around
     for i, (told, event) in enumerate(standing):
         if i in pairs:
             found = events[pairs[i]]
             if likeness(event, found, visits[found.person], rest.setup) < ALIKE:
-                yield correction(told, event, rest, (found, visits[found.person])), chances_of(found, visits)
+                yield correction(told, event, rest, (found, visits[found.person]))
         elif event.delta(event.visit):
-            yield correction(told, event, rest), {}
+            yield correction(told, event, rest)
     for j in sorted(set(range(len(events))) - set(pairs.values())):
-        yield late(events[j], visits[events[j].person], rest, j), chances_of(events[j], visits)
+        yield late(events[j], visits[events[j].person], rest, j)
 
 
 PRODUCT, VISIT, UNITS = 4, 2, 1  # what two tellings of one event may share, by weight

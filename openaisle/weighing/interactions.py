@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from openaisle.tokens.scales import RATE_HZ, fill_gaps
 from openaisle.weighing.goods import Goods, clusters
 
-SETTLED = RATE_HZ  # samples of quiet that end an interaction
+SETTLED = RATE_HZ  # samples of quiet that end an interaction, after as many at the same level: what the decoder has
+# seen of it is written by then
 REST = 6  # samples: a hand that goes on at once leaves hardly more
 LONGEST = 16 * RATE_HZ  # of an interaction: then what has come to rest so far is explained
 KEPT = 45 * RATE_HZ  # samples that are remembered
@@ -87,12 +88,13 @@ def watch(known: Watch, grams: Float32, history: Float32, goods: Goods) -> tuple
         return replace(known, end=known.end + RATE_HZ), []
     now = extended(known, grams)
     now = replace(now, level={s: at for s, at in now.level.items() if s in goods.places})  # what is mute begins anew
-    last = now.samples[:, -SETTLED:]
+    last, before = now.samples[:, -SETTLED:], now.samples[:, -2 * SETTLED : -SETTLED]
     spread, level = np.ptp(last, axis=1), last.mean(1)
     missing = np.isnan(history[:, -2 * SETTLED :]).mean(1)
     gap = np.isnan(history[:, -SETTLED:]).all(1)  # the last reading is held on to meanwhile, which is no rest
-    moving = (gap | (spread > np.maximum(RANGE_NOISES * now.noise, RANGE_G))) & (missing < MOST_MISSING)
     least = np.maximum(CHANGED_G, CHANGED_NOISES * now.noise)
+    moved = np.abs(before.mean(1) - level) > least if before.shape[1] else np.zeros(len(level), dtype=np.bool_)
+    moving = (gap | moved | (spread > np.maximum(RANGE_NOISES * now.noise, RANGE_G))) & (missing < MOST_MISSING)
     changed = {s for s, (_, old) in now.level.items() if abs(float(level[s]) - old) > least[s]}
     busy = set(np.flatnonzero(moving).tolist())
     opened = {s for s in now.open | busy | changed if s in now.level and missing[s] < MOST_MISSING}
@@ -150,6 +152,9 @@ def over(now: Watch, scales: tuple[int, ...], busy: bool) -> Interaction | None:
         return None
     part, noise = now.part(scales, begin, now.end), now.noise[list(scales)]
     begin = now.end - part.shape[1]
+    for row, scale in enumerate(scales):  # what one of them has told already is not told again with its neighbours
+        known, grams = now.level[scale]
+        part[row, : max(0, known - begin)] = grams
     before = Rest(begin, begin, np.array([now.level[s][1] for s in scales], dtype=np.float32))
     rests = [before, *resting(part, noise, begin)]
     if len(rests) > 1 and same(before, rests[1], noise):  # its level is known from a whole second

@@ -292,12 +292,13 @@ def attributed(
     out = []
     for share, belief, free, person in zip(shares, beliefs, allowed, who, strict=True):
         move, sample = share.move, share.sample
-        chance = chances(belief, free if move.kind == "return" else [True] * len(free))
-        sure = told.confidence * (SHARED_SURE if move.owners and move.kind == "take" else float(chance[person]))
+        able = chances(belief, free if move.kind == "return" else [True] * len(free))
+        sure = told.confidence * (SHARED_SURE if move.owners and move.kind == "take" else float(able[person]))
         if sure < LEAST_SURE and not any(t.scale == move.scale for t in hands.told):
             continue
         weighed = grams if move in told.moves else None
-        out.append(Event(move, sample, person, tuple(chance.tolist()), sure, weighed))
+        everybody = chances(belief, [True] * len(free))
+        out.append(Event(move, sample, person, tuple(everybody.tolist()), sure, weighed))
     return out
 
 

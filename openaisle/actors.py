@@ -20,7 +20,7 @@ from openaisle.tokens.actor import ACTOR_SLOTS, ActorView, actor_views, fronts_s
 from openaisle.tokens.journey import FRAME_HZ
 from openaisle.tokens.scales import RATE_HZ
 from openaisle.weighing.interactions import LONGEST
-from openaisle.weighing.witness import Look
+from openaisle.weighing.witness import MOST_SEEN, Look
 
 KEPT = (LONGEST // RATE_HZ + 3) * FRAME_HZ  # slots: an interaction, and what it takes to see that it is over
 QUALITY = 92  # of JPEG: cameras' own compression has taken more
@@ -107,13 +107,15 @@ class Looks:
             return None
         seen = [(view, self.store.cameras[view.camera]) for view, _ in clear]
         people = np.full(len(here), LEAST_LOG)
-        odds = whose(told[:, 0], np.stack([view.place(camera, heads[here]) for view, camera in seen]))[:-1]
-        people[here] = np.maximum(odds - np.logaddexp.reduce(odds), LEAST_LOG)
+        odds = whose(told[:, 0], np.stack([view.place(camera, heads[here]) for view, camera in seen]))
+        anybody = np.logaddexp.reduce(odds[:-1])
+        people[here] = np.maximum(odds[:-1] - anybody, LEAST_LOG)
         lanes = [lane for lane in self.store.lanes if lane.scale == scale]
         points = np.stack([grasps(lane) for lane in lanes])
         odds = where(told[:, 1], np.stack([view.place(camera, points) for view, camera in seen]))
         chance = np.maximum(odds - np.logaddexp.reduce(odds), LEAST_LOG)
-        return Look(people, {lane.index: float(c) for lane, c in zip(lanes, chance, strict=True)})
+        by_lane = {lane.index: float(c) for lane, c in zip(lanes, chance, strict=True)}
+        return Look(people, by_lane, float(np.clip(anybody - odds[-1], -MOST_SEEN, MOST_SEEN)))
 
     def frames(self, view: ActorView, slot: int) -> UInt8 | None:
         """A view's windows of an event [96, 96, 3 * frames], the background's first; None where too much is missing."""

@@ -128,7 +128,8 @@ def explained(state: State, found: Interaction, predictor: Predictor, rest: _Res
     pairs = paired(standing, events, hands.visits, setup)
     names = {j: standing[i][0].event_id for i, j in pairs.items()}
     names |= {j: late_name(event, rest, j) for j, event in enumerate(events) if j not in names}
-    state = replace(state, doubts={**state.doubts, **{n: chances_of(events[j], hands.visits) for j, n in names.items()}})
+    known = {name: chances_of(events[j], hands.visits) for j, name in names.items()}
+    state = replace(state, doubts={**state.doubts, **known})
     for entry in entries(standing, events, pairs, (hands.visits, rest)):
         state, changed = book(state, tick, [entry], setup)
         updates += changed

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from openaisle.tokens.journey import FRAME_HZ, LaneTable
 from openaisle.tokens.scales import RATE_HZ
-from openaisle.weighing.witness import SAID, SEEN, SHOWN, Looking, Told, unseen, who
+from openaisle.weighing.witness import (
+    ALONE_SEEN,
+    ALONE_SHOWN,
+    SAID,
+    SEEN,
+    SHOWN,
+    Looking,
+    Told,
+    unseen,
+    who,
+)
 
 SAMPLES = RATE_HZ // FRAME_HZ  # of a scale per slot
 BEFORE_S, AFTER_S = 0.6, 0.4  # around a step: from the grasp to the hand's way back
@@ -41,8 +51,9 @@ class Hands:
         kind, lane, scale = move
         shown, chance = self.closeness(table, lane, sample), who(said, kind, scale, sample, self.visits)
         seen = self.looks(scale, sample) if len(set(self.visits)) > 1 else None
-        found = shown if chance is None else SHOWN * shown + SAID * chance[:, None]
-        return found if seen is None else found + SEEN * seen.people[:, None]
+        found = ALONE_SHOWN * shown if chance is None else SHOWN * shown + SAID * chance[:, None]
+        share = ALONE_SEEN if chance is None else SEEN
+        return found if seen is None else found + share * seen.people[:, None]
 
     def closeness(self, table: LaneTable, lane: int, sample: int) -> Float:
         """Log density [N, 2] that each hand was in a lane around a sample, over the slots of the event."""

@@ -88,7 +88,7 @@ class Law:
     """How badly moves add up to a change of a group's scales."""
 
     def __init__(self, scales: Sequence[int], change: Float, noise: Float, scene: Scene) -> None:
-        self.scene, self.change = scene, change.astype(np.float64)
+        self.scene, self.change, self.noise = scene, change.astype(np.float64), noise
         self.row = {scale: i for i, scale in enumerate(scales)}
         self.reading = np.hypot(READING_G, NOISES * noise.astype(np.float64))
         size = np.maximum(np.abs(self.change), self.reading)

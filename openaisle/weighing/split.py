@@ -30,7 +30,21 @@ from openaisle.weighing.identify import (
     spent,
 )
 from openaisle.weighing.interactions import REST, Interaction, Rest
-from openaisle.weighing.witness import HIDDEN_SHARE, NEAR, PLACED, Told, likeliest, teller, testimony
+from openaisle.weighing.witness import (
+    ALONE_SEEN,
+    ALONE_SHOWN,
+    HANDS_SHARE,
+    LOOK_SHARE,
+    MOST_SEEN,
+    NEAR,
+    PLACED,
+    UNTOLD_COST,
+    Look,
+    Told,
+    likeliest,
+    teller,
+    testimony,
+)
 
 MOST_RESTS = 9
 PUSHED_COST, PUSHED_G = 1.5, 60.0  # of a rest that only came and went, by scale; its usual size
@@ -39,7 +53,6 @@ NO_HAND = -40.0  # log-odds
 LEAST_SURE = 0.5  # of an event that nobody told of: a less likely one is not charged
 SHARED_SURE = 0.6  # that two hands in one lane took one unit each, and not one of them two
 APART = 5  # samples between units that may be different people's
-ALONE_SHOWN, ALONE_SEEN = 0.25, 0.4  # exponents of hands and pictures where nothing was said of each unit
 SURELY = 0.7  # chance of each unit's person
 IN_LANE = -1.3  # log density of a hand (associate.py) that was in the lane all the time
 BESIDE = -4.0  # and of one that was near by
@@ -49,6 +62,8 @@ HIDDEN_NOISES = 8.0  # a step of less may lie within what counts as rest
 LOST_G, LOST_NOISES = 15.0, 6.0  # less than this is no product that went unseen
 LEAST_G, LEAST_NOISES = 3.0, 1.5  # a scale that changed less has no moves of its own,
 TOLD_NOISES = 0.5  # or so little, where something was written of it
+HEAVY_G = 80.0  # a scale seldom changes by so much unless something was taken or put there
+SURELY_SOMEBODY = Look(np.zeros(0), {}, MOST_SEEN)
 Float = NDArray[np.float64]
 
 
@@ -209,23 +224,15 @@ def between(found: Interaction, span: tuple[int, int], scene: Scene, hands: Hand
     change = (found.rests[last].grams - found.rests[first].grams).astype(np.float64)
     law = Law(found.scales, change, found.noise.astype(np.float64), scene)
     instant = {scale: instant_of(found, span, i) for i, scale in enumerate(found.scales)}
-    seen: dict[int, Float] = {}
-    options: dict[int, list[Move]] = {}
-    for i, scale in enumerate(found.scales):
-        spoken_of = any(t.scale == scale for t in hands.told)
-        if abs(change[i]) < max(LEAST_G, (TOLD_NOISES if spoken_of else LEAST_NOISES) * float(found.noise[i])):
-            continue
-        for move in candidates(scale, float(change[i]), scene):
-            if move.lane not in seen:
-                seen[move.lane] = hands.closeness(table, move.lane, instant[scale])
-            what = move.kind, scale, move.product, move.units
-            spoken, of = testimony(hands.told, what), teller(hands.told, what)
-            who = cost_of_anybody(seen[move.lane], visits_allowed(hands.visits, move.owners))
-            look = hands.looks(scale, instant[scale]) if len(scene.lanes[scale]) > 1 else None
-            where = PLACED * look.against(move.lane) if look is not None else 0.0
-            cost = move.cost + who * (HIDDEN_SHARE if spoken else 1.0) - spoken + where
-            options.setdefault(scale, []).append(replace(move, cost=cost, spoken=spoken, of=of))
+    looks = {s: hands.looks(s, at) if len(scene.lanes[s]) > 1 else SURELY_SOMEBODY for s, at in instant.items()}
+    options = options_of(law, looks, instant, hands, table)
     told = explain(law, options)
+    heavy = {s for s, row in law.row.items() if abs(float(change[row])) >= HEAVY_G}
+    unlooked = {m.scale for m in told.moves if m.scale in heavy and looks[m.scale] is SURELY_SOMEBODY and not m.spoken}
+    if unlooked:  # pictures are looked at only where they may matter: that takes its time
+        looks |= {s: hands.looks(s, instant[s]) for s in unlooked}
+        options = options_of(law, looks, instant, hands, table)
+        told = explain(law, options)
     passed = {scale: partial(found.passed, i, span) for i, scale in enumerate(found.scales)}
     events = tuple(
         replace(event, ways=other_ways(law, told.moves, event.move, options[event.move.scale]))
@@ -233,6 +240,38 @@ def between(found: Interaction, span: tuple[int, int], scene: Scene, hands: Hand
     )  # fmt: skip
     lost = None if events else missing(found, (change, instant), (scene, hands), table)
     return Part(first, last, told, events, lost)
+
+
+def options_of(
+    law: Law, looks: Mapping[int, Look | None], instant: Mapping[int, int], hands: Hands, table: LaneTable
+) -> dict[int, list[Move]]:
+    """By scale every move that its change may hold, with all that speaks against it; instant: when it moved."""
+    scene, seen = law.scene, dict[int, Float]()
+    out: dict[int, list[Move]] = {}
+    for scale, row in law.row.items():
+        told = any(t.scale == scale for t in hands.told)
+        change = float(law.change[row])
+        if abs(change) < max(LEAST_G, (TOLD_NOISES if told else LEAST_NOISES) * float(law.noise[row])):
+            continue
+        for move in candidates(scale, change, scene):
+            if move.lane not in seen:
+                seen[move.lane] = hands.closeness(table, move.lane, instant[scale])
+            what = move.kind, scale, move.product, move.units
+            spoken, of, look = testimony(hands.told, what), teller(hands.told, what), looks[scale]
+            where = PLACED * look.against(move.lane) if look is not None else 0.0
+            who = cost_of_anybody(seen[move.lane], visits_allowed(hands.visits, move.owners))
+            if spoken or spoken_of(hands.told, move.kind, scale):
+                who *= HANDS_SHARE
+            elif abs(change) >= HEAVY_G:  # that seldom goes by itself, and a hand may be hidden
+                who = UNTOLD_COST + HANDS_SHARE * who - (LOOK_SHARE * look.somebody if look is not None else 0.0)
+            cost = move.cost + who - spoken + where
+            out.setdefault(scale, []).append(replace(move, cost=cost, spoken=spoken, of=of))
+    return out
+
+
+def spoken_of(said: Sequence[Told], kind: str, scale: int) -> bool:
+    """Whether anything of the kind was told of a scale."""
+    return any((t.kind, t.scale) == (kind, scale) for t in said)
 
 
 def other_ways(law: Law, moves: Sequence[Move], move: Move, options: Sequence[Move]) -> tuple[Way, ...]:

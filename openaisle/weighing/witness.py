@@ -18,9 +18,12 @@ NEAR = round(1.5 * RATE_HZ)  # samples between a step and the middle of the tick
 WORTH = 1.0  # log-odds by which an event speaks for its like, beside those of its own confidence
 OTHER_UNITS, OTHER_PRODUCT = 2.5, 2.0  # what of that is lost where it was written otherwise
 SURE = (0.1, 0.97)  # its confidence is believed within these
-HIDDEN_SHARE = 0.3  # of what speaks against a hand that nobody saw in the lane: the witness has seen hands, too
-SAID, SHOWN = 0.63, 0.05  # exponents of its chances of who it was, and of the hands' closeness (fitted, dev/LOG.md)
-SEEN = 0.32  # and of what the look at the pictures says of people
+HANDS_SHARE, LOOK_SHARE = 0.3, 0.1  # of hands and pictures in whether anybody was at the lane (fitted, dev/LOG.md)
+MOST_SEEN = 12.0  # log-odds that pictures say of whether anybody was there
+UNTOLD_COST = 1.5  # of a move of which nothing was written
+SAID, SHOWN = 0.5, 0.2  # exponents of its chances of who it was, and of the hands' closeness (fitted, dev/LOG.md)
+SEEN = 0.15  # and of what the look at the pictures says of people
+ALONE_SHOWN, ALONE_SEEN = 0.3, 0.33  # exponents of hands and pictures where nothing was said
 PLACED = 0.5  # and of lanes
 LEAST_CHANCE = 0.003
 Float = NDArray[np.float64]
@@ -47,10 +50,11 @@ class Look:
 
     people: Float  # [N] log-chance of each person to have been the one
     lanes: Mapping[int, float]  # log-chance of each of the scale's lanes (store index)
+    somebody: float = 0.0  # log-odds that it was anybody at all, within MOST_SEEN
 
     def against(self, lane: int) -> float:
         """Log-odds against a lane, beside the likeliest of its scale."""
-        return max(self.lanes.values()) - self.lanes[lane]
+        return max(self.lanes.values()) - self.lanes[lane] if self.lanes else 0.0
 
 
 Looking = Callable[[int, int], Look | None]  # by scale and sample

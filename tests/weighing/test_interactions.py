@@ -47,11 +47,11 @@ def test_noise_and_drift_are_no_interactions() -> None:
     assert not [one for _, one in play(rows)[1] if abs(change(one, one.scales[0])) > 3]
 
 
-def test_a_step_is_told_two_seconds_later_at_the_latest_and_only_once() -> None:
+def test_a_step_is_told_three_seconds_later_at_the_latest_and_only_once() -> None:
     rows = quiet(20)
     rows[1, 10 * RATE_HZ + 7 :] -= 300
     _, found = play(rows)
-    assert [tick for tick, _ in found] == [11]
+    assert [tick for tick, _ in found] == [12]
     assert abs(change(found[0][1], 1) + 300) < 2
     row = found[0][1].scales.index(1)
     assert abs(found[0][1].instants[0][row] - (10 * RATE_HZ + 7)) <= 2
@@ -86,6 +86,18 @@ def test_a_neighbour_that_never_rests_does_not_hide_a_step() -> None:
     told = [(tick, one) for tick, one in play(rows)[1] if 1 in one.scales and abs(change(one, 1) + 300) < 10]
     assert told
     assert told[0][0] <= 12 + 2 + LONGEST // RATE_HZ
+
+
+def test_what_a_scale_has_told_beside_a_restless_one_it_does_not_tell_again_with_it() -> None:
+    rows = quiet(60)
+    rows[0, 8 * RATE_HZ : 38 * RATE_HZ] += np.random.default_rng(1).normal(0, 40, 30 * RATE_HZ).astype(np.float32)
+    rows[1, 12 * RATE_HZ :] -= 300
+    rows[1, 36 * RATE_HZ :] -= 200
+    found = [one for _, one in play(rows)[1] if 1 in one.scales]
+    levels = [[float(rest.grams[one.scales.index(1)]) for rest in one.rests] for one in found]
+    first = next(i for i, told in enumerate(levels) if abs(told[-1] - 4700) < 10)
+    assert max(level for told in levels[first + 1 :] for level in told) < 4710
+    assert round(sum(change(one, 1) for one in found), -1) == -500
 
 
 def test_what_a_scale_says_after_it_was_mute_is_no_step() -> None:

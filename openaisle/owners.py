@@ -20,6 +20,7 @@ STAY_COST = 4.2  # of a unit put back by who has none: a take was missed, or mis
 SPLIT_COST = 0.5  # of a take's units, some were another's
 LEAST_CHANCE = 0.02
 MARGIN = 0.7  # log-odds by which another way must beat the one that stands
+MOVED_SURE = 0.6  # at most, of what was given to somebody else: one of the events tells otherwise
 BEAM = 64  # ways kept from event to event
 Doubts = Mapping[str, Mapping[str, float]]  # event id → visit → chance to have been the shopper
 Shares = tuple[tuple[str, int], ...]  # visits and their units of an event, signed
@@ -43,7 +44,7 @@ def settle_owner(
     told = owned(event.gtin, ledger.append(event), doubts, finished, (event.time_ns, event.event_id))
     mine = [entry for entry in told if entry.supersedes == event.event_id]
     others = [entry for entry in told if entry.supersedes != event.event_id]
-    return [*others, replace(event, visit=mine[0].visit) if mine else event]
+    return [*others, replace(event, visit=mine[0].visit, confidence=mine[0].confidence) if mine else event]
 
 
 def owned(
@@ -124,8 +125,9 @@ def corrected(m: _Moved, shares: Sequence[tuple[str, int]], told: tuple[int, str
     time_ns, cause = told
     target, reason = m.name, f"goes with {cause}"
     mended = replace(
-        m.event, event_id=f"{target}@{cause}", kind="correction", supersedes=target, reason=reason, time_ns=time_ns
-    )
+        m.event, event_id=f"{target}@{cause}", kind="correction", supersedes=target, reason=reason, time_ns=time_ns,
+        confidence=min(m.event.confidence, MOVED_SURE),
+    )  # fmt: skip
     (visit, units), *rest = sorted(shares, key=lambda share: share[0] != m.event.visit)
     yield replace(mended, visit=visit, quantity=units)
     for other, more in rest:

@@ -224,13 +224,15 @@ def between(found: Interaction, span: tuple[int, int], scene: Scene, hands: Hand
     change = (found.rests[last].grams - found.rests[first].grams).astype(np.float64)
     law = Law(found.scales, change, found.noise.astype(np.float64), scene)
     instant = {scale: instant_of(found, span, i) for i, scale in enumerate(found.scales)}
-    looks = {s: hands.looks(s, at) if len(scene.lanes[s]) > 1 else SURELY_SOMEBODY for s, at in instant.items()}
+    moved = [s for s, row in law.row.items() if abs(float(change[row])) >= least_change(law, s, hands.told)]
+    shared = {s for s in moved if len(scene.lanes[s]) > 1}
+    looks = {s: hands.looks(s, instant[s]) if s in shared else SURELY_SOMEBODY for s in moved}
     options = options_of(law, looks, instant, hands, table)
     told = explain(law, options)
-    heavy = {s for s, row in law.row.items() if abs(float(change[row])) >= HEAVY_G}
-    unlooked = {m.scale for m in told.moves if m.scale in heavy and looks[m.scale] is SURELY_SOMEBODY and not m.spoken}
+    heavy = {s for s in moved if abs(float(change[law.row[s]])) >= HEAVY_G}
+    unlooked = {move.scale for move in told.moves if move.scale in heavy - shared and not move.spoken}
     if unlooked:  # pictures are looked at only where they may matter: that takes its time
-        looks |= {s: hands.looks(s, instant[s]) for s in unlooked}
+        looks |= {s: hands.looks(s, instant[s]) for s in sorted(unlooked)}
         options = options_of(law, looks, instant, hands, table)
         told = explain(law, options)
     passed = {scale: partial(found.passed, i, span) for i, scale in enumerate(found.scales)}
@@ -242,30 +244,35 @@ def between(found: Interaction, span: tuple[int, int], scene: Scene, hands: Hand
     return Part(first, last, told, events, lost)
 
 
+def least_change(law: Law, scale: int, said: Sequence[Told]) -> float:
+    """Grams from which a scale has moves of its own."""
+    noises = TOLD_NOISES if any(t.scale == scale for t in said) else LEAST_NOISES
+    return max(LEAST_G, noises * float(law.noise[law.row[scale]]))
+
+
 def options_of(
     law: Law, looks: Mapping[int, Look | None], instant: Mapping[int, int], hands: Hands, table: LaneTable
 ) -> dict[int, list[Move]]:
-    """By scale every move that its change may hold, with all that speaks against it; instant: when it moved."""
-    scene, seen = law.scene, dict[int, Float]()
+    """By scale every move that its change may hold, with all that speaks against it.
+
+    looks: of scales that have changed. instant: when each did.
+    """
+    seen = dict[int, Float]()
     out: dict[int, list[Move]] = {}
-    for scale, row in law.row.items():
-        told = any(t.scale == scale for t in hands.told)
-        change = float(law.change[row])
-        if abs(change) < max(LEAST_G, (TOLD_NOISES if told else LEAST_NOISES) * float(law.noise[row])):
-            continue
-        for move in candidates(scale, change, scene):
+    for scale, look in looks.items():
+        change = float(law.change[law.row[scale]])
+        for move in candidates(scale, change, law.scene):
             if move.lane not in seen:
                 seen[move.lane] = hands.closeness(table, move.lane, instant[scale])
             what = move.kind, scale, move.product, move.units
-            spoken, of, look = testimony(hands.told, what), teller(hands.told, what), looks[scale]
-            where = PLACED * look.against(move.lane) if look is not None else 0.0
+            spoken, of = testimony(hands.told, what), teller(hands.told, what)
             who = cost_of_anybody(seen[move.lane], visits_allowed(hands.visits, move.owners))
             if spoken or spoken_of(hands.told, move.kind, scale):
                 who *= HANDS_SHARE
             elif abs(change) >= HEAVY_G:  # that seldom goes by itself, and a hand may be hidden
                 who = UNTOLD_COST + HANDS_SHARE * who - (LOOK_SHARE * look.somebody if look is not None else 0.0)
-            cost = move.cost + who - spoken + where
-            out.setdefault(scale, []).append(replace(move, cost=cost, spoken=spoken, of=of))
+            where = PLACED * look.against(move.lane) if look is not None else 0.0
+            out.setdefault(scale, []).append(replace(move, cost=move.cost + who - spoken + where, spoken=spoken, of=of))
     return out
 
 

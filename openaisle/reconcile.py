@@ -1,7 +1,7 @@
 """Scales have the last word once they rest: what moved them is explained anew, with what was written as testimony.
 
 While somebody rummages in a lane its scale swings by kilograms, and the decoder, which decides within a second, now and
-then writes a take or a return that never was, misses one, or miscounts. A quiet second later all levels in between are
+then writes a take or a return that never was, misses one, or miscounts. Two seconds later all levels in between are
 known. Where they tell it otherwise (weighing/), the ledger gets an entry with its reason; history is never rewritten.
 Pure.
 """
@@ -110,9 +110,7 @@ def slots_of(state: State) -> list[Slot]:
 def explained(state: State, found: Interaction, predictor: Predictor, rest: _Rest) -> tuple[State, list[ReceiptUpdate]]:
     """An interaction that is over: entries for what was written otherwise, and what it teaches."""
     memory, tick, setup = state.weighing, rest.tick, rest.setup
-    last = found.rests[-1]
-    until = min(last.end + LATE, last.begin + NEAR)  # what was told later is about what comes next
-    about = tuple(t for t in memory.told if t.scale in found.scales and t.sample <= until)
+    about = concerning(memory.told, found)
     since = found.rests[0].begin - RATE_HZ // 2  # what is older moved a scale without a level (mute.py), and stands
     mine = tuple(t for t in about if t.sample >= since)
     people = state.shoppers
@@ -153,6 +151,13 @@ def explained(state: State, found: Interaction, predictor: Predictor, rest: _Res
         second = added(second, scale, doubts, tick.index)
     state = replace(state, weighing=replace(memory, told=told, learnt=learnt), second=second)
     return state, [*updates, *changed]
+
+
+def concerning(told: Sequence[Told], found: Interaction) -> tuple[Told, ...]:
+    """What was told of an interaction; what was told long after its last rest began is about what comes next."""
+    last = found.rests[-1]
+    until = min(last.end + LATE, last.begin + NEAR)
+    return tuple(t for t in told if t.scale in found.scales and t.sample <= until)
 
 
 def scene_before(state: State, standing: Sequence[tuple[Told, LedgerEvent]], setup: Setup) -> Scene:

@@ -35,7 +35,7 @@ from openaisle.tokens.tick import Ticker
 from openaisle.weighing.associate import Hands
 from openaisle.weighing.interactions import LONGEST
 from openaisle.weighing.memory import Slot, Weighing
-from openaisle.weighing.witness import SEEN, Look
+from openaisle.weighing.witness import ALONE_SEEN, SEEN, Look, Told
 from tests.pipeline.scripted import START, Scripted, films, shopping, with_film
 from tests.tokens.corner import BEANS, COLA, GRAMS, HEIGHT_PX, WIDTH_PX, corner_store
 
@@ -339,6 +339,9 @@ def test_what_is_seen_is_weighed_with_the_hands() -> None:
     move = ("take", 0, 0)
     unlooked = replace(hands, looks=lambda scale, sample: None)
     away = hands.belief(table, move, 100, ()) - unlooked.belief(table, move, 100, ())
+    assert away == pytest.approx(ALONE_SEEN * np.stack([seen, seen], axis=1))
+    said = (Told("e", 0, 0, 100, "take", 0, 1, {"ann": 0.5, "bob": 0.5}, 0.9),)
+    away = hands.belief(table, move, 100, said) - unlooked.belief(table, move, 100, said)
     assert away == pytest.approx(SEEN * np.stack([seen, seen], axis=1))
     assert asked == [(0, 100)]
     group = replace(hands, visits=("ann", "ann"))  # one receipt, whoever of them it was

@@ -13,10 +13,11 @@ from openaisle.edge.rule import RulePredictor
 from openaisle.pipeline import run, set_up, step
 from openaisle.predictor import TickView, WrittenEvent
 from openaisle.receipts.events import LedgerEvent
-from openaisle.reconcile import scene_before
+from openaisle.reconcile import concerning, scene_before
 from openaisle.tokens.journey import KINDS
 from openaisle.tokens.tick import Ticker
-from openaisle.weighing.witness import Told
+from openaisle.weighing.interactions import Interaction, Rest
+from openaisle.weighing.witness import NEAR, Told
 from openaisle.writing import candidates
 from tests.pipeline.scripted import Scripted, shopping
 from tests.tokens.corner import BEANS, COLA, CRISPS, GRAMS, corner_store
@@ -199,3 +200,14 @@ def test_what_is_written_of_a_stranger_and_taken_back_leaves_the_lane_as_it_was(
     told = Told("e1", 0, 0, 100, "take", 2, 1, {"ann": 1.0}, 0.3)
     assert scene_before(state, [(told, wrong)], setup).learnt.lying == ({(0, 2): 1} if known else {})
     assert list(candidates(state, next(iter(Ticker(STORE).ticks(shopping([], ANN, 5.0)))), setup)) == []
+
+
+def test_what_is_told_of_the_next_step_waits_for_it() -> None:
+    """The first part of a long interaction ends in a rest; what was written after that rest is not undone by it."""
+    rests = tuple(Rest(begin, end, np.array([5000.0], np.float32)) for begin, end in ((0, 20), (40, 100)))
+    found = Interaction((0,), np.array([0.5], np.float32), rests, ((30,),))
+    told = [Told(f"e{n}", 0, 0, n, "take", 0, 1, {"ann": 1.0}, 0.9) for n in (30, 40 + NEAR, 41 + NEAR)]
+    assert [t.sample for t in concerning(told, found)] == [30, 40 + NEAR]
+    short_rest = replace(found, rests=(rests[0], replace(rests[1], end=48)))
+    assert [t.sample for t in concerning([replace(told[0], sample=n) for n in (58, 59)], short_rest)] == [58]
+    assert concerning([replace(told[0], scale=1)], found) == ()

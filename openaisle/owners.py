@@ -76,13 +76,18 @@ def owned(
 
 
 def moved(gtin: str, ledger: Ledger, doubts: Doubts, finished: Collection[str]) -> list[_Moved]:
-    """What counts of a product, in order of time, additions first; what is not in doubt has one way."""
+    """What counts of a product for those of whom there are doubts, in order of time, additions first.
+
+    What is not in doubt has one way.
+    """
+    visits = sorted({visit for chances in doubts.values() for visit in chances})  # not a whole day's: that grows
+    touched = {event.event_id: event for visit in visits for event in ledger.touching(visit) if event.gtin == gtin}
     found = []
-    for event in ledger.events:
-        if event.gtin != gtin or not ledger.counts(event):
+    for event in touched.values():
+        if not ledger.counts(event):
             continue
-        name, visits = event.supersedes or event.event_id, event.visits()
-        stands = tuple((visit, event.delta(visit)) for visit in sorted(visits))
+        name = event.supersedes or event.event_id
+        stands = tuple((visit, event.delta(visit)) for visit in sorted(event.visits()))
         free = event.kind != "hand_over" and event.delta(event.visit) and event.visit not in finished
         ways = tuple(ways_of(event, doubts.get(name, {}), finished)) if free else ()
         found.append(_Moved(event, name, ((ways[0][0] if ways else 0.0, stands), *ways[1:])))

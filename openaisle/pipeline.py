@@ -64,7 +64,7 @@ def set_up(store: Store, predictor: Predictor, *, video: bool = True, scales: bo
     setup = Setup(
         store, table if scales else without_scales(table), rays, names, predictor.embed_catalogue(pictures),
         predictor.embed_shelves(pictures), views, goods_of(store, unweighed), views_of(store), video, scales,
-        predictor.settles,
+        predictor.settles, predictor.writes,
     )  # fmt: skip
     rows = np.full((len(store.spec.scales) if scales else 0, HISTORY), np.nan, dtype=np.float32)
     nobody = predictor.place(np.zeros((0, 2), dtype=np.float32), 0.4)
@@ -76,7 +76,7 @@ def refitted(setup: Setup, predictor: Predictor) -> Setup:
     pictures = picture_stack(setup.store)
     return replace(
         setup, embeddings=predictor.embed_catalogue(pictures), shelf_vectors=predictor.embed_shelves(pictures),
-        settles=predictor.settles,
+        settles=predictor.settles, writes=predictor.writes,
     )  # fmt: skip
 
 

@@ -103,6 +103,7 @@ class Predictor(Protocol):
 
     name: str
     settles: bool  # whether settled scales and shelves correct what it writes (settle.py)
+    writes: bool  # whether it writes events at all: then what it did not write of speaks against it
 
     def embed_catalogue(self, pictures: NDArray[np.uint8]) -> Float32:
         """Picture vectors [products, E]."""
@@ -152,6 +153,7 @@ class Borrowed:
     """Eyes of another predictor, for those that only decide otherwise; what they write stands."""
 
     settles = False
+    writes = True
 
     def __init__(self, eyes: Predictor, name: str) -> None:
         self.eyes = eyes
@@ -221,6 +223,7 @@ class GraphPredictor(ABC):
     """A network as nine calls (model/graphs.py), whatever runs them; batches, pads."""
 
     settles = True
+    writes = True
 
     def __init__(self, name: str, widths: tuple[int, int]) -> None:
         self.name = name

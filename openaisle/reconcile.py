@@ -72,7 +72,7 @@ def weigh(
     told = (*memory.told, *heard(state, known, end - MIDDLE, setup))
     slots = (*memory.slots, *slots_of(state))[-KEPT_SLOTS:]
     opened = memory.watch.open | {t.scale for t in told}
-    seen, over = watch(replace(memory.watch, open=opened), tick.grams, state.grams, setup.goods)
+    seen, over = watch(replace(memory.watch, open=opened), tick.grams, state.grams, setup.goods, heard=setup.writes)
     state = replace(state, weighing=Weighing(seen, slots, told, learnt))
     updates: list[ReceiptUpdate] = []
     for found in over if state.shoppers else []:
@@ -118,7 +118,7 @@ def explained(state: State, found: Interaction, predictor: Predictor, rest: _Res
     heads = memory.heads(numbers)
     backgrounds = {c: gate.background for c, gate in enumerate(state.gates) if gate.background is not None}
     looks = Looks(state.film, backgrounds, setup.actor_views, setup.store, predictor, heads, memory.first)
-    hands = replace(memory.hands(tuple(s.visit for s in people), numbers, mine), looks=looks)
+    hands = replace(memory.hands(tuple(s.visit for s in people), numbers, mine), looks=looks, heard=setup.writes)
     standing = [(t, state.ledger.standing(t.event_id)) for t in mine]
     parts = split(found, scene_before(state, standing, setup), hands, setup.table)
     events = [event for part in parts for event in part.events]

@@ -48,6 +48,7 @@ class Setup:
     video: bool = True
     scales: bool = True
     settles: bool = True  # the predictor's word is not the last: scales and shelves have it
+    writes: bool = True  # the predictor writes events: scales and shelves do not tell all
     mute: frozenset[int] = frozenset()  # scales that tell nothing at the moment (mute.py)
 
 

@@ -32,7 +32,7 @@ Float32 = NDArray[np.float32]
 class Blind:
     """Eyes that see nothing, for a rule that gets its tracks from the truth."""
 
-    name, settles = "blind", False
+    name, settles, writes = "blind", False, True
 
     def embed_catalogue(self, pictures: NDArray[np.uint8]) -> Float32:
         """Zeros [products, 1]."""

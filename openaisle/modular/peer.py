@@ -13,6 +13,7 @@ class ModularPredictor(Borrowed):
     """Discrete components in a row; bodies and hands are seen and followed by another predictor's eyes."""
 
     settles = True
+    writes = False
 
     def __init__(self, eyes: Predictor, name: str = "modular") -> None:
         super().__init__(eyes, name)

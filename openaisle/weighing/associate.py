@@ -45,14 +45,17 @@ class Hands:
     sd_m: Float  # [T, N, 2]
     told: tuple[Told, ...] = ()  # what the decoder wrote meanwhile
     looks: Looking = unseen
+    heard: bool = True  # somebody writes of what they see: silence says something, too
 
     def belief(self, table: LaneTable, move: tuple[str, int, int], sample: int, said: Sequence[Told]) -> Float:
         """Log-odds [N, 2], but for a constant, that each hand made a move (kind, lane, scale): closeness and words."""
         kind, lane, scale = move
         shown, chance = self.closeness(table, lane, sample), who(said, kind, scale, sample, self.visits)
         seen = self.looks(scale, sample) if len(set(self.visits)) > 1 else None
-        found = ALONE_SHOWN * shown if chance is None else SHOWN * shown + SAID * chance[:, None]
-        share = ALONE_SEEN if chance is None else SEEN
+        if chance is not None:
+            found, share = SHOWN * shown + SAID * chance[:, None], SEEN
+        else:
+            found, share = (ALONE_SHOWN * shown, ALONE_SEEN) if self.heard else (shown, SEEN)
         return found if seen is None else found + share * seen.people[:, None]
 
     def closeness(self, table: LaneTable, lane: int, sample: int) -> Float:

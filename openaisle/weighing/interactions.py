@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from openaisle.tokens.scales import RATE_HZ, fill_gaps
 from openaisle.weighing.goods import Goods, clusters
 
-SETTLED = RATE_HZ  # samples of quiet that end an interaction, after as many at the same level: what the decoder has
-# seen of it is written by then
+SETTLED = RATE_HZ  # samples of quiet that end an interaction
 REST = 6  # samples: a hand that goes on at once leaves hardly more
 LONGEST = 16 * RATE_HZ  # of an interaction: then what has come to rest so far is explained
 KEPT = 45 * RATE_HZ  # samples that are remembered
@@ -82,8 +81,13 @@ class Watch:
         return self.samples[list(scales), max(0, begin - first) : max(0, end - first)]
 
 
-def watch(known: Watch, grams: Float32, history: Float32, goods: Goods) -> tuple[Watch, list[Interaction]]:
-    """After a tick's samples [C, n] (history: those of the last seconds, with gaps): the interactions that are over."""
+def watch(
+    known: Watch, grams: Float32, history: Float32, goods: Goods, *, heard: bool = True
+) -> tuple[Watch, list[Interaction]]:
+    """After a tick's samples [C, n] (history: those of the last seconds, with gaps): the interactions that are over.
+
+    heard: somebody writes of what they see, and is waited for: before the quiet there must be as long at its level.
+    """
     if not len(grams):
         return replace(known, end=known.end + RATE_HZ), []
     now = extended(known, grams)
@@ -93,7 +97,7 @@ def watch(known: Watch, grams: Float32, history: Float32, goods: Goods) -> tuple
     missing = np.isnan(history[:, -2 * SETTLED :]).mean(1)
     gap = np.isnan(history[:, -SETTLED:]).all(1)  # the last reading is held on to meanwhile, which is no rest
     least = np.maximum(CHANGED_G, CHANGED_NOISES * now.noise)
-    moved = np.abs(before.mean(1) - level) > least if before.shape[1] else np.zeros(len(level), dtype=np.bool_)
+    moved = np.abs(before.mean(1) - level) > least if heard and before.shape[1] else np.zeros_like(gap)
     moving = (gap | moved | (spread > np.maximum(RANGE_NOISES * now.noise, RANGE_G))) & (missing < MOST_MISSING)
     changed = {s for s, (_, old) in now.level.items() if abs(float(level[s]) - old) > least[s]}
     busy = set(np.flatnonzero(moving).tolist())

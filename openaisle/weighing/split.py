@@ -269,7 +269,7 @@ def options_of(
             who = cost_of_anybody(seen[move.lane], visits_allowed(hands.visits, move.owners))
             if spoken or spoken_of(hands.told, move.kind, scale):
                 who *= HANDS_SHARE
-            elif abs(change) >= HEAVY_G:  # that seldom goes by itself, and a hand may be hidden
+            elif hands.heard and abs(change) >= HEAVY_G:  # that seldom goes by itself, and a hand may be hidden
                 who = UNTOLD_COST + HANDS_SHARE * who - (LOOK_SHARE * look.somebody if look is not None else 0.0)
             where = PLACED * look.against(move.lane) if look is not None else 0.0
             out.setdefault(scale, []).append(replace(move, cost=move.cost + who - spoken + where, spoken=spoken, of=of))

@@ -21,7 +21,7 @@ from tests.tokens.corner import corner_store
 class Other(Scripted):
     """Of other vectors, perhaps of other widths."""
 
-    settles = False
+    settles, writes = False, False
 
     def __init__(self, widths: tuple[int, int] | None = None) -> None:
         super().__init__()
@@ -52,6 +52,7 @@ def test_the_catalogue_is_told_in_the_new_model_s_vectors() -> None:
     assert (fitted.embeddings == 1.0).all()
     assert (fitted.shelf_vectors == 2.0).all()
     assert (setup.settles, fitted.settles) == (True, False)
+    assert (setup.writes, fitted.writes) == (True, False)
     assert fitted.table is setup.table
 
 

@@ -22,7 +22,7 @@ def quiet(seconds: int, levels: tuple[float, ...] = (5000.0, 5000.0, 5000.0), no
     return (rows + rng.normal(0, noise, rows.shape)).astype(np.float32)
 
 
-def play(rows: Float32, mute: range = range(0)) -> tuple[Watch, list[tuple[int, Interaction]]]:
+def play(rows: Float32, mute: range = range(0), *, heard: bool = True) -> tuple[Watch, list[tuple[int, Interaction]]]:
     """Tick by tick; interactions with the tick that ended them. The second scale is mute in some ticks."""
     known, out = Watch(), []
     history = np.full((len(rows), HISTORY), np.nan, np.float32)
@@ -30,7 +30,7 @@ def play(rows: Float32, mute: range = range(0)) -> tuple[Watch, list[tuple[int, 
         grams = rows[:, tick * RATE_HZ : (tick + 1) * RATE_HZ]
         history = np.concatenate([history[:, RATE_HZ:], grams], axis=1)
         goods = replace(BESIDE, scale={"a": 0, "b": -2, "c": 2}) if tick in mute else BESIDE
-        known, over = watch(known, grams, history, goods)
+        known, over = watch(known, grams, history, goods, heard=heard)
         out += [(tick, one) for one in over]
     return known, out
 
@@ -52,6 +52,7 @@ def test_a_step_is_told_three_seconds_later_at_the_latest_and_only_once() -> Non
     rows[1, 10 * RATE_HZ + 7 :] -= 300
     _, found = play(rows)
     assert [tick for tick, _ in found] == [12]
+    assert [tick for tick, _ in play(rows, heard=False)[1]] == [11]  # nobody writes who would have to be waited for
     assert abs(change(found[0][1], 1) + 300) < 2
     row = found[0][1].scales.index(1)
     assert abs(found[0][1].instants[0][row] - (10 * RATE_HZ + 7)) <= 2

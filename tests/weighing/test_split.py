@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -32,6 +33,11 @@ def found(levels: Sequence[float], scale: int = 0, noise: float = 0.5) -> Intera
 
 def events(parts: Sequence[Part]) -> list[tuple[str, int, int, int]]:
     return [(e.move.kind, e.move.product, e.move.units, e.person) for part in parts for e in part.events]
+
+
+def shown(look: Look, scale: int, sample: int) -> Look:
+    """The same look whenever one is taken."""
+    return look
 
 
 def run(one: Interaction, scene: Scene = SCENE, who: Hands = ALONE) -> list[tuple[str, int, int, int]]:
@@ -151,9 +157,13 @@ def test_what_is_heavy_and_fits_was_taken_though_no_hand_was_seen() -> None:
     assert run(found([5000, 4671]), SCENE, away) == [("take", COLA, 1, 0)]
     costs = []
     for somebody in (12.0, -12.0):
-        seen = replace(away, looks=lambda scale, sample, odds=somebody: Look(np.zeros(1), {0: 0.0}, odds))
+        look = Look(np.zeros(1), {0: 0.0}, somebody)
+        seen = replace(away, looks=partial(shown, look))
         costs.append(split(found([5000, 4671]), SCENE, seen, TABLE)[0].explanation.cost)
     assert costs[0] + 2 < costs[1]  # pictures that show nobody speak against it
+    (near,) = split(found([5000, 4671]), SCENE, ALONE, TABLE)
+    (deaf,) = split(found([5000, 4671]), SCENE, replace(ALONE, heard=False), TABLE)
+    assert deaf.explanation.cost < near.explanation.cost  # silence tells nothing where nobody ever writes
 
 
 def test_a_return_and_a_take_of_two_people_that_were_told_are_both() -> None:

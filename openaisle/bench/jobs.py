@@ -31,26 +31,35 @@ class Job:
     model_sha256: str
 
 
+Todo = TypeVar("Todo")
 Done = TypeVar("Done")
-Play = Callable[[Job], CaseResult]
+Play = Callable[[Sequence[Job]], list[CaseResult]]  # jobs of one case, played together
 Progress = Callable[[CaseResult, int, int], None]  # result, jobs done, jobs in all
 
 
 def run_jobs(
-    jobs: Sequence[Job], work: Play, path: Path, processes: int = 1, progress: Progress | None = None
-) -> list[CaseResult]:
-    """Results of jobs, from the file where it has them; new ones are added to it as they finish."""
+    jobs: Sequence[Job], work: Play, path: Path, processes: int = 1, progress: Progress | None = None,
+    together: Callable[[str], str] = lambda model: "",
+) -> list[CaseResult]:  # fmt: skip
+    """Results of jobs, from the file where it has them; new ones are added to it as they finish.
+
+    Models for which `together` names the same network (not "") play a case side by side.
+    """
     done = load(path, (job.key for job in jobs))
-    missing = [job for job in {job.key: job for job in jobs}.values() if job.key not in done]
-    for result in results_of(missing, work, processes):
-        append(path, result)
-        done[result.key] = result
-        if progress:
-            progress(result, len(done), len(jobs))
+    groups: dict[tuple[Case, str], list[Job]] = {}
+    for job in {job.key: job for job in jobs}.values():
+        if job.key not in done:
+            groups.setdefault((job.case, together(job.model) or job.key), []).append(job)
+    for results in results_of(list(groups.values()), work, processes):
+        for result in results:
+            append(path, result)
+            done[result.key] = result
+            if progress:
+                progress(result, len(done), len(jobs))
     return [done[job.key] for job in jobs]
 
 
-def results_of(jobs: Sequence[Job], work: Callable[[Job], Done], processes: int) -> Iterator[Done]:
+def results_of(jobs: Sequence[Todo], work: Callable[[Todo], Done], processes: int) -> Iterator[Done]:
     """What `work` makes of each job, as they finish; ModelError when a process that worked died."""
     if processes <= 1 or len(jobs) <= 1:
         yield from map(work, jobs)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from openaisle.bench.jobs import Job, Progress, run_jobs
-from openaisle.bench.models import model_sha256
+from openaisle.bench.models import contender, model_sha256
 from openaisle.bench.play import play
 from openaisle.bench.results import CaseResult, code_hash, result_key
+from openaisle.bench.side_by_side import eyes_of
 from openaisle.bench.suites import Plan
 
 DEFAULT_FOLDER = Path("data/bench")
@@ -25,4 +26,4 @@ def run_bench(
     plan: Plan, folder: Path = DEFAULT_FOLDER, processes: int = 1, progress: Progress | None = None
 ) -> list[CaseResult]:
     """Results of a plan in its order, from the cache where it has them; raises ModelError for a missing model."""
-    return run_jobs(jobs_of(plan), play, folder / RESULTS, processes, progress)
+    return run_jobs(jobs_of(plan), play, folder / RESULTS, processes, progress, lambda model: eyes_of(contender(model)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from openaisle.bench.jobs import Job
 from openaisle.bench.results import CaseResult, result_key
 from openaisle.bench.suites import Case
@@ -35,3 +37,8 @@ def played(one: Job) -> CaseResult:
         one.key, one.case, one.model, one.model_sha256, visits, 60.0, 9.0, 6.0, (10.0, 20.0, 30.0), cpu_s=5.0,
         memory_mb=400.0, cameras=4, shopper_s=90.0, wrong=wrong,
     )  # fmt: skip
+
+
+def all_played(jobs: Sequence[Job]) -> list[CaseResult]:
+    """The same for jobs that are played together."""
+    return [played(one) for one in jobs]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from openaisle.bench.run import jobs_of
 from openaisle.bench.suites import ALL, DEFAULT_SEEDS, FIRST, Case, full_plan, parse_seeds, plan, suite
 from openaisle.errors import ModelError, Problem, ScenarioError
 from openaisle.sim.scenario import SUITES
-from tests.bench.played import CORNER, KIOSK, job, played
+from tests.bench.played import CORNER, KIOSK, all_played, job, played
 
 
 def test_the_first_slice_is_test_seeds_only_and_seeds_come_first() -> None:
@@ -49,15 +50,36 @@ def test_results_are_kept_and_not_played_twice(tmp_path: Path) -> None:
     jobs = [job(Case(KIOSK, "solo", seed)) for seed in (850_000, 850_001)]
     asked: list[int] = []
 
-    def counting(one: Job) -> CaseResult:
-        asked.append(one.case.seed)
-        return played(one)
+    def counting(jobs: Sequence[Job]) -> list[CaseResult]:
+        asked.extend(one.case.seed for one in jobs)
+        return all_played(jobs)
 
     first = run_jobs(jobs[:1], counting, path)
     both = run_jobs(jobs, counting, path)
     assert asked == [850_000, 850_001]
     assert both[0] == first[0] == played(jobs[0])
     assert run_jobs(jobs[::-1], counting, path) == both[::-1]
+
+
+def test_models_that_share_a_network_play_a_case_together(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    models = ("small", "rule", "rule-oracle")
+    jobs = [job(Case(KIOSK, "solo", seed), model) for seed in (850_000, 850_001) for model in models]
+    asked: list[list[tuple[int, str]]] = []
+
+    def counting(group: Sequence[Job]) -> list[CaseResult]:
+        asked.append([(one.case.seed, one.model) for one in group])
+        return all_played(group)
+
+    def network(model: str) -> str:
+        return "" if model.endswith("oracle") else "small"
+
+    run_jobs(jobs[:1], counting, path, together=network)
+    assert run_jobs(jobs, counting, path, together=network) == all_played(jobs)
+    assert asked == [
+        [(850_000, "small")], [(850_000, "rule")], [(850_000, "rule-oracle")],
+        [(850_001, "small"), (850_001, "rule")], [(850_001, "rule-oracle")],
+    ]  # fmt: skip
 
 
 def test_a_kill_costs_one_line(tmp_path: Path) -> None:
@@ -72,7 +94,7 @@ def test_a_kill_costs_one_line(tmp_path: Path) -> None:
 
 def test_two_processes_give_the_same_results(tmp_path: Path) -> None:
     jobs = [job(Case(KIOSK, "solo", seed)) for seed in range(850_000, 850_004)]
-    assert run_jobs(jobs, played, tmp_path / "a", processes=2) == run_jobs(jobs, played, tmp_path / "b")
+    assert run_jobs(jobs, all_played, tmp_path / "a", processes=2) == run_jobs(jobs, all_played, tmp_path / "b")
 
 
 def test_a_key_follows_everything_a_result_depends_on() -> None:
@@ -204,18 +226,18 @@ def test_a_model_that_is_not_there_is_named_before_anything_is_played() -> None:
         jobs_of(plan([Case(KIOSK, "solo", 850_000)], ["rule-oracle", "nowhere"]))
 
 
-def failing(one: Job) -> CaseResult:
+def failing(jobs: Sequence[Job]) -> list[CaseResult]:
     """A model that fails at the third seed."""
-    if one.case.seed == 850_002:
+    if jobs[0].case.seed == 850_002:
         raise ModelError([Problem("weights.onnx", "file", "is broken", "export it again")])
-    return played(one)
+    return all_played(jobs)
 
 
-def dying(one: Job) -> CaseResult:
+def dying(jobs: Sequence[Job]) -> list[CaseResult]:
     """Killed for its memory at the third seed."""
-    if one.case.seed == 850_002:
+    if jobs[0].case.seed == 850_002:
         os.kill(os.getpid(), signal.SIGKILL)
-    return played(one)
+    return all_played(jobs)
 
 
 @pytest.mark.parametrize(("work", "words"), [(failing, "weights.onnx: file: is broken"), (dying, "--processes")])
@@ -228,4 +250,4 @@ def test_an_error_in_a_process_is_told_and_what_was_played_is_kept(tmp_path: Pat
     assert words in str(error.value)
     assert len(error.value.problems) == 1
     assert len(load(path, [one.key for one in jobs])) >= 2
-    assert run_jobs(jobs, played, path) == [played(one) for one in jobs]
+    assert run_jobs(jobs, all_played, path) == [played(one) for one in jobs]

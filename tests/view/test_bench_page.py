@@ -146,7 +146,7 @@ def test_curves_agree_with_the_metrics() -> None:
 def test_a_film_of_a_worst_visit(tmp_path: Path) -> None:
     scenario = tmp_path / "short.yaml"
     scenario.write_text("name: short\nduration_s: 12\nshoppers: [1, 1]\npicks: [1, 1]\narrival_s: [0, 1]\n")
-    result = play(Job("key", Case(KIOSK, str(scenario), 850_000), "rule-oracle", ""))
+    (result,) = play([Job("key", Case(KIOSK, str(scenario), 850_000), "rule-oracle", "")])
     name = result.visits[0].visit
     worst = Worst(result, WrongVisit(name, 1, (WrongLine("1", "x", 1, 0, 300),)))
     films = write_clips([worst], tmp_path / FOLDER)

@@ -52,8 +52,9 @@ LEANING_G = 8.0  # by which a hand that leans on goes on changing it
 NO_HAND = -40.0  # log-odds
 LEAST_SURE = 0.5  # of an event that nobody told of: a less likely one is not charged
 SHARED_SURE = 0.6  # that two hands in one lane took one unit each, and not one of them two
-APART = 5  # samples between units that may be different people's
-SURELY = 0.7  # chance of each unit's person
+APART = 5  # samples between two grasps: units of one leave at once
+SEVERAL = 2.0  # log-odds: 12 of 13 steps of two grasps before which two people stood were of two people (dev/LOG.md)
+NEARBY = -3.5  # least log-odds of each of those
 IN_LANE = -1.3  # log density of a hand (associate.py) that was in the lane all the time
 BESIDE = -4.0  # and of one that was near by
 FAR_COST = 13.0  # of another way that is not worth a look
@@ -339,7 +340,8 @@ def attributed(
     for share, belief, free, person in zip(shares, beliefs, allowed, who, strict=True):
         move, sample = share.move, share.sample
         able = chances(belief, free if move.kind == "return" else [True] * len(free))
-        sure = told.confidence * (SHARED_SURE if move.owners and move.kind == "take" else float(able[person]))
+        theirs = [visit == hands.visits[person] for visit in hands.visits]  # of a group, whoever it was
+        sure = told.confidence * (SHARED_SURE if move.owners and move.kind == "take" else float(able[theirs].sum()))
         if sure < LEAST_SURE and not any(t.scale == move.scale for t in hands.told):
             continue
         weighed = grams if move in told.moves else None
@@ -376,25 +378,47 @@ def shared(move: Move, when: tuple[int, list[int]], hands: Hands, table: LaneTab
 
 
 def one_by_one(move: Move, times: list[int], hands: Hands, table: LaneTable) -> list[Share]:
-    """Units that left one after the other, each with whose hand was there then; none where that was one person's."""
-    if not times or max(times) - min(times) < APART or len(set(hands.visits)) < 2:
+    """Units that left one after the other, each with whose hand was there then; none where that was one person's.
+
+    One grasp takes its units at once: steps that are apart speak for several people where several are near.
+    """
+    grasps = grasps_of(times)
+    visits = list(dict.fromkeys(hands.visits))
+    if len(grasps) < 2 or len(visits) < 2:
+        return []
+    score = np.array([nearness(move, grasp[0], visits, hands, table) for grasp in grasps])  # [grasps, visits]
+    first = score.argmax(1)
+    if len(set(first.tolist())) == 1:  # the grasp that is the least surely that person's may be another one's
+        others = score.copy()
+        others[:, first[0]] = -np.inf
+        row = int((others.max(1) - score[:, first[0]]).argmax())
+        first[row] = others[row].argmax()
+    chosen = score[np.arange(len(grasps)), first]
+    if chosen.min() < NEARBY or chosen.sum() + SEVERAL <= score.sum(0).max():
         return []
     units: dict[str, list[int]] = {}
-    for sample in times:
-        score = ALONE_SHOWN * hands.closeness(table, move.lane, sample).max(1)
-        look = hands.looks(move.scale, sample)
-        score = score if look is None else score + ALONE_SEEN * look.people
-        chance = np.exp(score - np.logaddexp.reduce(score))
-        by_visit: dict[str, float] = {}
-        for visit, share in zip(hands.visits, chance.tolist(), strict=True):
-            by_visit[visit] = by_visit.get(visit, 0.0) + share
-        best = max(by_visit, key=lambda visit: by_visit[visit])
-        if by_visit[best] < SURELY:
-            return []
-        units.setdefault(best, []).append(sample)
-    if len(units) < 2:
-        return []
+    for person, grasp in zip(first.tolist(), grasps, strict=True):
+        units.setdefault(visits[person], []).extend(grasp)
     return [Share(replace(move, units=len(at), owners=(visit,)), at[0], ()) for visit, at in units.items()]
+
+
+def grasps_of(times: Sequence[int]) -> list[list[int]]:
+    """Samples at which units left, by grasp: those of one follow each other at once."""
+    out: list[list[int]] = []
+    for sample in sorted(times):
+        if out and sample - out[-1][-1] < APART:
+            out[-1].append(sample)
+        else:
+            out.append([sample])
+    return out
+
+
+def nearness(move: Move, sample: int, visits: Sequence[str], hands: Hands, table: LaneTable) -> Float:
+    """Log-odds [V], but for a constant, that each visit took from the move's lane then, by hands and pictures."""
+    score = ALONE_SHOWN * hands.closeness(table, move.lane, sample).max(1)
+    look = hands.looks(move.scale, sample)
+    score = score if look is None else score + ALONE_SEEN * look.people
+    return np.array([score[[of == visit for of in hands.visits]].max() for visit in visits])
 
 
 def instant_of(found: Interaction, span: tuple[int, int], row: int) -> int:

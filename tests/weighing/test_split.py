@@ -249,6 +249,20 @@ def test_pictures_tell_units_apart_that_hands_do_not() -> None:
     assert run(one_by_one(18, 40), who=backwards) == [("take", COLA, 1, 1), ("take", COLA, 1, 0)]
 
 
+def test_two_grasps_speak_for_two_people_where_two_are_near() -> None:
+    def doubtful(scale: int, sample: int) -> Look:
+        return Look(np.log([0.6, 0.4]), {0: 0.0})
+
+    both = replace(in_turn((0, 60), (0, 60)), looks=doubtful)
+    apart, at_once = one_by_one(20, 35, 36), one_by_one(34, 35, 36)
+    assert sorted(run(apart, who=both)) == [("take", COLA, 1, 1), ("take", COLA, 2, 0)]
+    assert run(at_once, who=both) == [("take", COLA, 3, 0)]
+    sure = replace(both, looks=lambda scale, sample: Look(np.array([0.0, -9.0]), {0: 0.0}))
+    assert run(apart, who=sure) == [("take", COLA, 3, 0)]  # one is seen to have done both
+    alone = replace(both, visits=("v0", "v0"))  # two of a group
+    assert [units for _, _, units, _ in run(apart, who=alone)] == [3]
+
+
 def test_pictures_tell_the_lane_where_two_on_one_scale_hold_goods_of_one_mass() -> None:
     one_scale = replace(SCENE, lanes={0: (0, 1)}, learnt=Learnt((330.0, 330.0, 50.0)))
     between = hands(in_lane(0))

@@ -2,6 +2,7 @@
 
 from openaisle.model.config import NetworkConfig
 from openaisle.training.actor import ActorStage
+from openaisle.training.detector import DetectorStage
 from openaisle.training.glance import GlanceStage
 from openaisle.training.heatmap import HeatmapStage
 from openaisle.training.loop import LoopConfig
@@ -31,6 +32,7 @@ def recipe() -> Recipe:
             actors=900,
             journeys=860,
             tracked=55,
+            detections=200,
         ),
         vision=VisionStage(LoopConfig(steps=9_600, evaluate_every=500, log_every=50, clip_norm=5.0)),
         heatmap=HeatmapStage(
@@ -42,6 +44,9 @@ def recipe() -> Recipe:
         ),
         actor=ActorStage(
             LoopConfig(steps=3_600, peak_rate=1.5e-3, warm_up=50, evaluate_every=400, clip_norm=3.0, average=0.995)
+        ),
+        detector=DetectorStage(
+            LoopConfig(steps=1_900, peak_rate=2e-3, warm_up=50, evaluate_every=200, clip_norm=5.0, average=0.99)
         ),
         receipts=ReceiptStage(LoopConfig(steps=6_400, evaluate_every=1_000, log_every=100)),
         tuning=ReceiptStage(LoopConfig(steps=3_400, peak_rate=4e-4, warm_up=50, evaluate_every=500), seed=3),

@@ -97,10 +97,14 @@ def export(
 def _export(weights: Path, out: Path) -> None:
     _need_torch()
     from openaisle.edge.export import export as write
-    from openaisle.training.weights import load_weights
+    from openaisle.edge.export import export_detector
+    from openaisle.training.weights import is_detector, load_detector, load_weights
 
     with progress("exporting"):
-        write(load_weights(weights), out, {"weights": weights.name})
+        if is_detector(weights):
+            export_detector(load_detector(weights), out, {"weights": weights.name})
+        else:
+            write(load_weights(weights), out, {"weights": weights.name})
 
 
 def _need_torch() -> None:

@@ -15,11 +15,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from openaisle.model.detector import DetectorGraph, DetectorNetwork, output_names
 from openaisle.model.graphs import EVENT_NAMES, VOTE_NAMES, Foundation, flat, graphs_of
 from openaisle.model.memory import memory_names, new_memory, votes_from_tokens
 from openaisle.predictor import GLANCE_NAMES, MODEL_VERSION, SHELF_NAMES
 from openaisle.tokens.actor import ACTOR_CELLS, ACTOR_FEATURES, ACTOR_PX, ACTOR_SLOTS
 from openaisle.tokens.body import BODY_FEATURES, BODY_PX
+from openaisle.tokens.canvas import PICTURE_CHANNELS, PLACE_CHANNELS
 from openaisle.tokens.catalogue import PICTURE_PX, PICTURE_SIDES
 from openaisle.tokens.glance import WINDOW_FEATURES, WINDOW_PX
 from openaisle.tokens.journey import (
@@ -34,7 +36,7 @@ from openaisle.tokens.journey import (
 from openaisle.tokens.padding import TICK_INPUTS
 from openaisle.tokens.rays import RAY_FEATURES
 from openaisle.tokens.shelf import SHELF_FEATURES, SHELF_PX
-from openaisle.training.weights import rounded, save_weights
+from openaisle.training.weights import rounded, save_detector, save_weights
 
 
 def export(network: Foundation, folder: Path, record: dict[str, str | float]) -> None:
@@ -200,3 +202,24 @@ def _export_write(network: Foundation, folder: Path) -> None:
         (TICK_INPUTS, EVENT_NAMES),
         axes,
     )
+
+
+def export_detector(network: DetectorNetwork, folder: Path, record: dict[str, str | float]) -> None:
+    """Write the modular peer's detector: weights.safetensors, detector.onnx and detector.json. Weights get rounded."""
+    folder.mkdir(parents=True, exist_ok=True)
+    network.eval()
+    for value in network.state_dict().values():
+        if value.dtype == torch.float32 and value.ndim > 1:
+            value.copy_(value.half())
+    save_detector(network, folder / "weights.safetensors")
+    inputs = [torch.zeros(1, PICTURE_CHANNELS, 96, 64), torch.zeros(1, PLACE_CHANNELS, 6, 4)]
+    axes = {"picture": {2: "h", 3: "w"}, "places": {2: "rows", 3: "cols"}} | {
+        name: {2: f"{name}_rows", 3: f"{name}_cols"} for name in output_names()
+    }
+    with torch.no_grad():
+        names = (["picture", "places"], output_names())
+        _save(DetectorGraph(network), inputs, folder / "detector.onnx", names, axes)
+    files = ("detector.onnx", "weights.safetensors")
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files}
+    document = {"record": record, "sha256": hashes}
+    (folder / "detector.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")

@@ -9,6 +9,7 @@ from pathlib import Path
 from openaisle.errors import ModelError, Problem
 from openaisle.model.config import NetworkConfig
 from openaisle.training.actor import ActorStage
+from openaisle.training.detector import DetectorStage
 from openaisle.training.glance import GlanceStage
 from openaisle.training.heatmap import HeatmapStage
 from openaisle.training.receipts import ReceiptStage
@@ -29,6 +30,7 @@ class DataPlan:
     actors: int  # rendered events with company
     journeys: int  # true geometry without rendering
     tracked: int  # rendered and followed by the trained vision half
+    detections: int  # rendered single instants for the modular peer's detector
     corner_share: float = 0.4  # of the stores; the rest are kiosks
     every_s: float = 4.0  # between two sampled instants, denser while somebody reaches (frames.py)
     held_out_seed: int = 800_000  # validation seeds
@@ -48,6 +50,7 @@ class Recipe:
     shelf: ShelfStage
     actor: ActorStage
     receipts: ReceiptStage
+    detector: DetectorStage  # of the modular peer
     tuning: ReceiptStage  # the receipt decoder on the tracks its own eyes make
     # Training draws ticks near events far more often than they come; log odds that undo it, chosen on validation's
     # receipts (dev/LOG.md).

@@ -2,6 +2,7 @@
 
 prepare frames, windows, shelves, events and journeys → vision → hand heat maps → glance → shelf look → actor look →
 receipts on true geometry → follow rendered visits with the trained eyes → tune the receipts on those tracks → weights.
+Apart from all that, from frames of its own: the modular peer's detector.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from pathlib import Path
 import torch
 
 from openaisle.errors import ModelError, Problem
+from openaisle.model.detector import DetectorNetwork
 from openaisle.model.graphs import Foundation, new_foundation
 from openaisle.training.actor import train_actor
+from openaisle.training.detector import train_detector
 from openaisle.training.frames import ShardSpec
 from openaisle.training.glance import train_glance
 from openaisle.training.heatmap import train_heatmap
@@ -22,8 +25,10 @@ from openaisle.training.receipts import train_receipts
 from openaisle.training.recipe import DataPlan, Recipe
 from openaisle.training.shelf import train_shelf
 from openaisle.training.vision import train_vision
-from openaisle.training.weights import save_weights
+from openaisle.training.weights import save_detector, save_weights
 
+DETECTION_SCENARIOS = ("neighbours", "crowd", "group", "neighbours", "crowd", "indecisive", "return", "crowd")
+CROWD_EVERY_S, DETECTION_EVERY_S = 12.0, 6.0  # between two sampled instants
 TRACKED_SHARE = 0.2  # of the ticks in the tuning stage: a few tracked visits are soon known by heart
 
 
@@ -61,7 +66,23 @@ def train(recipe: Recipe, folder: Path) -> Foundation:
     held_tracked = prepare("tracked", held_out_specs(data, 12, 200), folder / "tracked", recipe.threads, eyes)
     tune(network, recipe, (tracked, held_tracked, journeys), runs)
     save_weights(network, folder / "weights.safetensors")
+    train_peer(recipe, folder)
     return network
+
+
+def train_peer(recipe: Recipe, folder: Path) -> DetectorNetwork:
+    """The modular peer's detector, which shares nothing with the network; weights go to detector.safetensors."""
+    data, made = recipe.data, folder / "detections"
+    shots, held = detection_specs(data), held_out_specs(data, 10, 900)
+    prepare("frames", [*shots, *held], made, recipe.threads)
+    seen, held_seen = (
+        [(path, spec) for spec in wanted if (path := made / f"frames-{spec.seed:06d}.npz").exists()]
+        for wanted in (shots, held)
+    )
+    detector = DetectorNetwork()
+    train_detector(detector, recipe.detector, seen, held_seen, folder / "runs")
+    save_detector(detector, folder / "detector.safetensors")
+    return detector
 
 
 def check_device(recipe: Recipe) -> None:
@@ -118,6 +139,12 @@ def journey_specs(data: DataPlan) -> list[ShardSpec]:
 def tracked_specs(data: DataPlan) -> list[ShardSpec]:
     """Closed loop; other stores again, so that the eyes have not seen them."""
     return specs(data.first_seed + 40_000, data.tracked, data.scenarios, data.corner_share)
+
+
+def detection_specs(data: DataPlan) -> list[ShardSpec]:
+    """Rendered single instants for the modular peer's detector, many of them of crowds; other stores again."""
+    wanted = specs(data.first_seed + 300_000, data.detections, DETECTION_SCENARIOS, data.corner_share)
+    return [replace(spec, every_s=CROWD_EVERY_S if spec.scenario == "crowd" else DETECTION_EVERY_S) for spec in wanted]
 
 
 def held_out_specs(data: DataPlan, count: int, offset: int) -> list[ShardSpec]:

@@ -152,7 +152,7 @@ def test_recipes_train_on_training_seeds_and_judge_on_validation_seeds(path: Pat
 
 PREPARED = (
     train.frame_specs, train.glance_specs, train.body_specs, train.shelf_specs, train.actor_specs, train.journey_specs,
-    train.tracked_specs,
+    train.tracked_specs, train.detection_specs,
 )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Names of what the benchmark compares: a model, perhaps with a sense taken away or on true tracks, or answers on disk.
 
-    small, rule, modular, openvino, a folder of weights   as `aisle receipts --model` takes them
+    small, rule, modular, modular-own, openvino, a folder of weights   as `aisle receipts --model` takes them
     NAME-no-scales, -no-video, -no-pictures   the same without scales, cameras, pictures of the products
     NAME-oracle                           on true bodies and hands; `rule-oracle` and `modular-oracle` need no weights
     answers:FOLDER                        what another system wrote: a receipts.json, called CASE.json, for every case
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from openaisle.bench.oracle import Blind
 from openaisle.edge.rule import RulePredictor
-from openaisle.edge.runtime import WEIGHTS, load_predictor, read_model
+from openaisle.edge.runtime import DETECTOR, WEIGHTS, load_predictor, read_model
 from openaisle.errors import ModelError, Problem
 from openaisle.modular.peer import ModularPredictor
 from openaisle.predictor import Predictor
@@ -25,7 +25,7 @@ from openaisle.predictor import Predictor
 DEFAULT_MODELS = ("small", "rule")
 ORACLE, ANSWERS = "-oracle", "answers:"
 # Whose weights a name sees with, where it is not a folder of weights itself.
-EYES = {"rule": "small", "modular": "small", "openvino": "small"}
+EYES = {"rule": "small", "modular": "small", "modular-own": "small", "openvino": "small"}
 DECIDERS: Mapping[str, Callable[[Predictor], Predictor]] = {"rule": RulePredictor, "modular": ModularPredictor}
 ABLATIONS = ("no-scales", "no-video", "no-pictures")
 
@@ -105,7 +105,10 @@ def model_sha256(name: str) -> str:
     own = (folder_name or EYES[base]) if base in EYES else found.base
     folder = WEIGHTS / own if (WEIGHTS / own).is_dir() else Path(own)
     read_model(folder)
-    return _files_sha256(folder, "*")
+    whole = _files_sha256(folder, "*")
+    return (
+        whole if base != "modular-own" else hashlib.sha256((whole + _files_sha256(DETECTOR, "*")).encode()).hexdigest()
+    )
 
 
 def _answers(folder: Path) -> Path:

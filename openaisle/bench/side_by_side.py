@@ -20,6 +20,8 @@ from openaisle.edge.runtime import OnnxPredictor, folder_of
 from openaisle.predictor import Arrays, GraphPredictor, Predictor
 from openaisle.state import StepResult
 
+ALONE = ("openvino", "modular-own")  # see with something else than a folder's network
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -102,7 +104,7 @@ def _question(graph: str, feed: Mapping[str, NDArray[np.generic]]) -> bytes:
 def eyes_of(found: Contender) -> str:
     """The folder of the network that a contender watches with; "" where it cannot watch together with others."""
     kind, _, folder = found.base.partition(":")
-    if found.answers is not None or found.oracle or kind == "openvino":
+    if found.answers is not None or found.oracle or kind in ALONE:
         return ""
     return str(folder_of((folder or "small") if kind in DECIDERS else found.base))
 

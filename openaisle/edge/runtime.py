@@ -12,12 +12,14 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from openaisle.errors import ModelError, Problem
-from openaisle.predictor import MODEL_VERSION, Arrays, GraphPredictor, Predictor
+from openaisle.modular.detector import Graph
+from openaisle.predictor import MODEL_VERSION, Arrays, Float32, GraphPredictor, Predictor, floats
 
 Call = Callable[[Arrays], list[NDArray[np.generic]]]
 WEIGHTS = Path(__file__).parent / "weights"
 GRAPHS = ("pictures", "look", "remember", "heatmap", "glance", "shelf_pictures", "shelf", "actor", "write")
-FIX = "name a shipped model (small, rule, modular, openvino) or a folder written by `aisle export`"
+DETECTOR = WEIGHTS / "own"
+FIX = "name a shipped model (small, rule, modular, modular-own, openvino) or a folder written by `aisle export`"
 
 
 class OnnxPredictor(GraphPredictor):
@@ -94,12 +96,13 @@ def verify_files(folder: Path) -> None:
 
 
 def load_predictor(name_or_path: str, threads: int = 1) -> Predictor:
-    """A model by name (small, rule, modular, openvino) or folder; raises ModelError when there is none."""
+    """A model by name (small, rule, modular, modular-own, openvino) or folder; raises ModelError when there is none."""
     from openaisle.edge.rule import RulePredictor
+    from openaisle.modular.eyes import OwnEyes
     from openaisle.modular.peer import ModularPredictor
 
     kind, _, folder = name_or_path.partition(":")
-    if kind not in ("rule", "modular", "openvino"):
+    if kind not in ("rule", "modular", "modular-own", "openvino"):
         return OnnxPredictor(folder_of(name_or_path), threads)
     eyes = folder_of(folder or "small")
     if kind == "openvino":
@@ -108,7 +111,23 @@ def load_predictor(name_or_path: str, threads: int = 1) -> Predictor:
         return OnnxPredictor(eyes, threads, openvino_calls(eyes, threads))
     if kind == "rule":
         return RulePredictor(OnnxPredictor(eyes, threads))
+    if kind == "modular-own":
+        return OwnEyes(read_detector(DETECTOR, threads), OnnxPredictor(eyes, threads))
     return ModularPredictor(OnnxPredictor(eyes, threads))
+
+
+def read_detector(folder: Path, threads: int = 1) -> Graph:
+    """The modular peer's detector (detector.onnx) as a call of one picture; raises ModelError where there is none."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    session = read_graph(folder / "detector.onnx", options, ("CPUExecutionProvider",))
+
+    def graph(picture: Float32, places: Float32) -> tuple[Float32, Float32, Float32, Float32]:
+        heat, hand, head, patch = session.run(None, {"picture": picture[None], "places": places[None]})
+        return floats(heat[0]), floats(hand[0]), floats(head[0]), floats(patch[0])
+
+    return graph
 
 
 def folder_of(name_or_path: str) -> Path:

@@ -124,7 +124,7 @@ def _timeless(document: ReceiptsDocument) -> str:
 def test_who_can_watch_together() -> None:
     assert eyes_of(contender("small")) == eyes_of(contender("rule")) == eyes_of(contender("modular-no-scales")) != ""
     assert eyes_of(contender("rule:mine")) == eyes_of(contender("mine")) != eyes_of(contender("small"))
-    for alone in ("small-oracle", "rule-oracle", "answers:theirs", "openvino"):
+    for alone in ("small-oracle", "rule-oracle", "answers:theirs", "openvino", "modular-own"):
         assert eyes_of(contender(alone)) == ""
 
 

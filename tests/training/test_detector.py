@@ -140,4 +140,5 @@ def test_it_learns_and_goes_on_where_it_was(shard: Path, tmp_path: Path) -> None
     assert [f'"step": {n}' in line for n, line in zip((1, 2, 3, 4, 5, 6, 6), log, strict=True)] == [True] * 7
     with torch.no_grad():
         told = evaluate_detector(network.eval(), [read_seen(shard, SPEC)], batches=1)
+    assert {"head_heat", "hand_heat", "range_percent", "patch_right"} <= told.keys()
     assert all(np.isfinite(value) for value in told.values())

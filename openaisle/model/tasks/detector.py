@@ -5,6 +5,7 @@ P people in I canvases; a place is told by the cells around it, so that a peak t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -179,7 +180,10 @@ def looks_loss(looks: Tensor, owner: Tensor, t: DetectorTargets) -> Tensor:
 
 
 def metric(out: DetectorOutputs, t: DetectorTargets) -> dict[str, float]:
-    """Errors at true places: head in cells, range in per cent, floor and hands in metres, looks, patches."""
+    """Errors at true places: head in cells, range in per cent, floor and hands in metres, looks, patches.
+
+    What a batch has none of is not told.
+    """
     size = (out.heat.shape[2], out.heat.shape[3])
     rows = torch.nonzero(t.head_inside)[:, 0]
     near = around(t.head_px, rows, t.picture, STRIDES["head"], 0, (size[0] // 2, size[1] // 2))
@@ -195,7 +199,7 @@ def metric(out: DetectorOutputs, t: DetectorTargets) -> dict[str, float]:
     hand_range = torch.log(t.hand_range.flatten() / RANGE_M)[seen.owner]
     person = t.owner != -1
     looks = F.normalize(said[:, 16 : 16 + LOOKS], dim=-1)
-    return {
+    told_of = {
         "head_heat": float(heat[t.picture[rows], 0, at[:, 1], at[:, 0]].mean()),
         "head_elsewhere": float((heat[:, 0] * (true_heat[:, 0] < 0.01)).amax((1, 2)).mean()),
         "head_cells": float((said[:, :2] - near.offset).norm(dim=-1).median()),
@@ -209,6 +213,7 @@ def metric(out: DetectorOutputs, t: DetectorTargets) -> dict[str, float]:
         "patch_right": float(((out.patch[:, 0] > 0) == person)[t.changed].float().mean()),
         "same_looks": same_looks(looks, near.owner, t),
     }  # fmt: skip
+    return {name: value for name, value in told_of.items() if not math.isnan(value)}
 
 
 def same_looks(looks: Tensor, owner: Tensor, t: DetectorTargets) -> float:

@@ -23,9 +23,12 @@ ORPHAN_M = 0.6  # patches of a body whose head is not seen are theirs who stands
 ALONE_M = 0.8  # looks are learnt of people who stand alone
 LEARN, FIRST_LEARN = 0.04, 0.3  # share of looks learnt per slot: once they are known, and at first
 Float = NDArray[np.float64]
+# Hands claim so many times the deviation that they have: whoever weighs them believes half of what is claimed
+# (weighing/associate.py, CLAIMED), as the network's claim too much, and these are now and then off by far more.
+CAUTION = 2.5
 UNSEEN = -30.0  # log-odds
 SAME = 1e-6  # m²: a spread that is the filter's own
-PLACE_SD_M, HAND_SD_M, HAND_HEIGHT_M, HEAD_HEIGHT_M = 0.4, 0.3, 0.9, 1.6  # of somebody who has just come
+PLACE_SD_M, HAND_SD_M, HAND_HEIGHT_M, HEAD_HEIGHT_M = 0.4, 0.75, 0.9, 1.6  # of somebody who has just come
 
 
 class OwnEyes(ModularPredictor):
@@ -151,7 +154,7 @@ def bodies(
     """Heads [Q, 3] and hands [Q, 2, 3] with their covariances after a slot."""
     f64 = np.float64
     head, place = floats(memory["head"]).astype(f64), floats(memory["hands"]).astype(f64)
-    spread = floats(memory["hand_variance"]).astype(f64)
+    spread = floats(memory["hand_variance"]).astype(f64) / CAUTION**2
     shift = motion.state[:, :2] - floats(memory["floor"])
     head[:, :2] += shift
     for person in range(len(head)):
@@ -169,4 +172,4 @@ def bodies(
             head[person] += 0.7 * (mean - head[person])
         hands = fuse(move(Hands(place[person], spread[person]), shift[person], dt_s), sightings)
         place[person], spread[person] = hands.place, hands.spread
-    return {"head": head, "hands": place, "hand_variance": spread}
+    return {"head": head, "hands": place, "hand_variance": spread * CAUTION**2}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openaisle.owners import owned, settle_owner
+from openaisle.owners import MOVED_SURE, owned, settle_owner
 from openaisle.receipts.events import Kind, LedgerEvent
 from openaisle.receipts.ledger import Ledger, fold
 
@@ -41,6 +41,7 @@ def test_the_take_was_theirs_who_put_it_back() -> None:
     back = event("r1", "return", "bob", 5)
     entries = settle_owner(back, ledger, {"t1": {"ann": 0.6, "bob": 0.4}, "r1": {"ann": 0.0, "bob": 1.0}})
     assert [(e.kind, e.visit) for e in entries] == [("correction", "bob"), ("return", "bob")]
+    assert [e.confidence for e in entries] == [MOVED_SURE, 0.8]  # one of the two tells otherwise
     assert after(ledger, entries, "ann", "bob") == [0, 0]
     assert not fold(ledger.extend(entries), "bob").short
 

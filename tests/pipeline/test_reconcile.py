@@ -8,11 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from openaisle import reconcile
 from openaisle.booking import lie
 from openaisle.edge.rule import RulePredictor
 from openaisle.pipeline import run, set_up, step
 from openaisle.predictor import TickView, WrittenEvent
 from openaisle.receipts.events import LedgerEvent
+from openaisle.receipts.ledger import Ledger
 from openaisle.reconcile import concerning, scene_before
 from openaisle.tokens.journey import KINDS
 from openaisle.tokens.tick import Ticker
@@ -107,6 +109,52 @@ def test_what_nobody_was_near_is_not_guessed() -> None:
     assert not any(receipt.lines for receipt in last.receipts.values())
     *_, last = run(STORE, shopping(sent, ANN, 20.0), Far())
     assert [line.quantity for line in last.receipts["ann"].lines] == [1]
+
+
+def test_who_may_have_done_it_is_kept_of_what_nobody_wrote() -> None:
+    """Both hands are at the lane; only Ann, who has it, can put it back, but Bob's chance to have done so is known."""
+    predictor = Altered(lambda e: [replace(e, people=(0.9, 0.1))] if e.kind == TAKE else [])
+    setup, state = set_up(STORE, predictor)
+    for tick in Ticker(STORE).ticks(shopping([(4.0, 0, -GRAMS[COLA]), (10.0, 0, GRAMS[COLA])], BOTH, 20.0)):
+        state, _ = step(state, tick, predictor, setup)
+    take, back = state.ledger.events
+    assert (back.kind, back.visit) == ("return", "ann")
+    assert state.doubts[back.event_id] == pytest.approx({"ann": 0.5, "bob": 0.5})
+    assert state.doubts[take.event_id]["ann"] > 0.6
+
+
+def test_a_products_events_are_given_out_anew_when_scales_have_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def spy(gtin: str, ledger: Ledger, *rest: object) -> list[LedgerEvent]:
+        asked.append((gtin, len(ledger.events)))
+        return []
+
+    monkeypatch.setattr(reconcile, "owned", spy)
+    play([(4.0, 0, -GRAMS[COLA]), (10.0, 0, GRAMS[COLA])], lambda e: [e] if e.kind == TAKE else [])
+    assert asked == [(COLA.zfill(14), 1), (COLA.zfill(14), 2)]  # with what they have just told
+
+
+def test_silence_says_something_only_where_somebody_writes() -> None:
+    class Silent(Altered):
+        def __init__(self) -> None:
+            super().__init__(lambda _: [])
+            self.writes = False
+
+    def told_at(predictor: Altered, steps: Steps) -> list[int]:
+        results = run(STORE, shopping(steps, ANN, 20.0), predictor)
+        return [tick for tick, result in enumerate(results) if result.updates]
+
+    steps: Steps = [(4.0, 0, -GRAMS[COLA])]
+    (early,), (late,) = told_at(Silent(), steps), told_at(Altered(lambda _: []), steps)
+    assert late == early + 1  # who may still write is waited for
+
+    def sure(predictor: Altered) -> float:
+        predictor.hand_m = None
+        *_, last = run(STORE, shopping(steps, ANN, 20.0), predictor)
+        return last.receipts["ann"].lines[0].confidence
+
+    assert sure(Silent()) < sure(Altered(lambda _: []))  # hands that are not seen count less beside other words
 
 
 def test_what_is_put_back_unseen_comes_out_of_the_basket() -> None:

@@ -7,11 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from openaisle.booking import book, lie
-from openaisle.correcting import surroundings
+from openaisle.correcting import mended, surroundings
+from openaisle.messages import NANOSECONDS
 from openaisle.pipeline import finish, run, set_up, step
 from openaisle.predictor import Float32, ShelfLook, ShelfWindows, TickView, WrittenEvent
 from openaisle.receipts.events import LedgerEvent
+from openaisle.second_look import Decided, Doubtful
 from openaisle.tokens.tick import Tick, Ticker
+from openaisle.weighing.split import Way
 from tests.pipeline.scripted import START, Scripted, films, lane_row, shopping, with_film
 from tests.tokens.corner import BEANS, COLA, CRISPS, GRAMS, LANES, corner_store
 
@@ -121,3 +124,31 @@ def test_a_second_correction_changes_what_the_first_one_left() -> None:
     assert told == [4, -2, -1, 2]
     assert [line.quantity for line in last.lines] == [3]
     assert state.lying[lane_row(store, 0), store.product_index[BEANS]][0] == 1
+
+
+def test_what_a_second_look_found_comes_after_what_scales_said_in_the_same_tick() -> None:
+    setup, state = set_up(corner_store(), Scripted())
+    tick = Tick(9, START, ((),) * 5, np.zeros((2, 20), np.float32), ())
+    first = LedgerEvent("t1", START, "take", "ann", BEANS.zfill(14), 1, 0.9, lane="wall.s1.l1")
+    settled = LedgerEvent(
+        "t1~9",
+        tick.time_ns + NANOSECONDS + 1,
+        "correction",
+        "ann",
+        COLA.zfill(14),
+        2,
+        0.8,
+        "wall.s1.l1",
+        supersedes="t1",
+    )
+    state = replace(state, ledger=state.ledger.extend([first, settled]))
+    cola = setup.store.product_index[COLA.zfill(14)]
+    event = Doubtful("t1", "take", Way(0, cola, 2, 0.0))
+    (entry,) = mended(Decided(event, Way(0, cola, 1, 3.0), 0.7), state, tick, setup)
+    after = state.ledger.append(entry)
+    assert after.standing("t1") == entry
+    assert (entry.quantity, entry.visit, entry.confidence) == (1, "ann", 0.7)
+    (doubt,) = mended(Decided(event, event.chosen, 0.4), state, tick, setup)
+    assert (doubt.quantity, doubt.confidence) == (2, 0.4)
+    other = Doubtful("t1", "take", Way(0, setup.store.product_index[BEANS.zfill(14)], 1, 0.0))
+    assert not list(mended(Decided(other, Way(0, cola, 1, 3.0), 0.7), state, tick, setup))  # it stands otherwise now

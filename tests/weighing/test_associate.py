@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from openaisle.tokens.journey import lane_table
 from openaisle.tokens.scales import RATE_HZ
 from openaisle.weighing.associate import Hands, assign, at_once, chances, cost_of_anybody, distance
+from openaisle.weighing.witness import ALONE_SEEN, ALONE_SHOWN, SEEN, Look
 from tests.tokens.corner import corner_store
 
 TABLE = lane_table(corner_store())
@@ -39,6 +42,15 @@ def test_the_hand_in_the_lane_is_the_one() -> None:
     assert share.argmax() == 1
     assert share[1] > 0.9
     assert cost_of_anybody(close, [True, True, True]) < cost_of_anybody(close, [True, False, True])
+
+
+def test_hands_count_less_where_somebody_writes_and_wrote_nothing() -> None:
+    look = Look(np.array([-3.0, -0.05]), {})
+    both = replace(hands(in_lane(0), in_lane(0, 0.2)), looks=lambda scale, sample: look)
+    close = both.closeness(TABLE, 0, 2 * RATE_HZ)
+    for who, shown, seen in ((both, ALONE_SHOWN, ALONE_SEEN), (replace(both, heard=False), 1.0, SEEN)):
+        found = who.belief(TABLE, ("take", 0, 0), 2 * RATE_HZ, ())
+        assert found == pytest.approx(shown * close + seen * look.people[:, None])
 
 
 def test_what_the_tracker_is_unsure_of_counts_less() -> None:

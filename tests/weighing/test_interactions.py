@@ -92,6 +92,8 @@ def test_a_neighbour_that_never_rests_does_not_hide_a_step() -> None:
 def test_what_a_scale_has_told_beside_a_restless_one_it_does_not_tell_again_with_it() -> None:
     rows = quiet(60)
     rows[0, 8 * RATE_HZ : 38 * RATE_HZ] += np.random.default_rng(1).normal(0, 40, 30 * RATE_HZ).astype(np.float32)
+    for second in (10, 20, 30):  # too short to be at rest, long enough to be a rest
+        rows[0, second * RATE_HZ : second * RATE_HZ + RATE_HZ // 2] = 5000
     rows[1, 12 * RATE_HZ :] -= 300
     rows[1, 36 * RATE_HZ :] -= 200
     found = [one for _, one in play(rows)[1] if 1 in one.scales]

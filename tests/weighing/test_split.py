@@ -261,6 +261,9 @@ def test_two_grasps_speak_for_two_people_where_two_are_near() -> None:
     assert run(apart, who=sure) == [("take", COLA, 3, 0)]  # one is seen to have done both
     alone = replace(both, visits=("v0", "v0"))  # two of a group
     assert [units for _, _, units, _ in run(apart, who=alone)] == [3]
+    assert run(apart, who=in_turn((30, 60), (0, 0))) == []  # at the first grasp nobody's hand is seen
+    group = replace(in_turn((0, 28), (0, 0), (32, 60)), visits=("v0", "v0", "v1"))
+    assert run(one_by_one(18, 40), who=group) == [("take", COLA, 1, 0), ("take", COLA, 1, 2)]
 
 
 def test_pictures_tell_the_lane_where_two_on_one_scale_hold_goods_of_one_mass() -> None:

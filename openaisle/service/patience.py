@@ -11,14 +11,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from openaisle.errors import ServiceError
 from openaisle.service.database import answers
 from openaisle.service.room import found_none, is_full
 
+Started = TypeVar("Started")
 LOG = logging.getLogger(__name__)
 LOOK_S = 0.5
+START_S = 90.0  # that a command waits for its database: a box whose power came back starts everything at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,21 @@ def patiently(work: Callable[[], None], folder: Path, url: str, go_on: Callable[
         if not go_on():
             return
         LOG.warning("it goes on")
+
+
+def once_there(start: Callable[[], Started], say: Callable[[str], None]) -> Started:
+    """What `start` makes, once the database it needs takes connections; its own error when it does not in START_S."""
+    end_s, said = time.monotonic() + START_S, False
+    while True:
+        try:
+            return start()
+        except ServiceError as error:
+            if not is_away(error) or time.monotonic() >= end_s:
+                raise
+            if not said:
+                say(f"waiting up to {START_S:.0f} s for the database, which does not answer yet: {error}")
+            said = True
+        time.sleep(LOOK_S)
 
 
 def _waits_for(error: Exception, folder: Path, url: str) -> Wait | None:

@@ -23,6 +23,7 @@ from openaisle.service.gateway import open_gateway
 from openaisle.service.intake import journal_folder
 from openaisle.service.jobs import Job
 from openaisle.service.keys import Role
+from openaisle.service.patience import once_there
 from openaisle.service.room import found_none, free_bytes, is_full, is_low
 from openaisle.service.source import LIVE, SIM
 from openaisle.service.startup import Serve, open_desk
@@ -132,7 +133,7 @@ def prepared(wish: Wish, say: Callable[[str], None]) -> Supervisor:
 
 def _open(planned: Serve, say: Callable[[str], None]) -> None:
     """Make or renew the database and the operator's key, and tell how everything stands."""
-    desk = open_desk(planned)
+    desk = once_there(lambda: open_desk(planned), say)
     say(first_key(desk, planned.path))
     if planned.job is None:
         end_all(desk)

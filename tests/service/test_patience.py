@@ -12,8 +12,9 @@ from sqlalchemy.exc import ProgrammingError
 
 from openaisle.errors import ServiceError
 from openaisle.service import database as databases
+from openaisle.service import patience
 from openaisle.service.database import answers, open_database
-from openaisle.service.patience import is_away, patiently
+from openaisle.service.patience import is_away, once_there, patiently
 from tests.service.desks import PostgresServer, fresh_postgres, fresh_sqlite
 
 CONNECT_S = 2  # the least that libpq takes
@@ -62,6 +63,41 @@ def test_work_that_begins_without_its_database_waits_until_it_is_told_to_stop(
 
     patiently(lambda: open_database(url).close(), tmp_path, url, go_on)
     assert len(beats) == 4  # three while it waited, and once more to tell why the wait is over
+
+
+def test_a_start_waits_for_its_database_and_says_so_once(server: PostgresServer) -> None:
+    url, said = url_of(server.url), list[str]()
+    server.stop()
+    tries: list[bool] = []
+
+    def start() -> str:
+        tries.append(True)
+        if len(tries) == 3:
+            server.start()
+        open_database(url).close()
+        return "started"
+
+    assert once_there(start, said.append) == "started"
+    assert len(tries) == 3
+    (words,) = said
+    assert "waiting up to 90 s for the database" in words
+    assert "check that it runs" in words
+
+
+def test_a_start_gives_up_in_the_end_and_does_not_wait_for_what_is_wrong(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, said = url_of(server.url), list[str]()
+    server.stop()
+    monkeypatch.setattr(patience, "START_S", 1.0)
+    began = time.monotonic()
+    with pytest.raises(ServiceError, match="check that it runs"):
+        once_there(lambda: open_database(url), said.append)
+    assert 1.0 <= time.monotonic() - began < 30
+    assert len(said) == 1
+    with pytest.raises(ServiceError, match="is not supported"):
+        once_there(lambda: open_database("oracle://x"), said.append)
+    assert len(said) == 1
 
 
 def test_our_own_mistakes_are_not_waited_for(tmp_path: Path, postgres: str) -> None:

@@ -105,10 +105,10 @@ def model_sha256(name: str) -> str:
     own = (folder_name or EYES[base]) if base in EYES else found.base
     folder = WEIGHTS / own if (WEIGHTS / own).is_dir() else Path(own)
     read_model(folder)
-    whole = _files_sha256(folder, "*")
-    return (
-        whole if base != "modular-own" else hashlib.sha256((whole + _files_sha256(DETECTOR, "*")).encode()).hexdigest()
-    )
+    network = _files_sha256(folder, "*")
+    if base != "modular-own":
+        return network
+    return hashlib.sha256((network + _files_sha256(DETECTOR, "*")).encode()).hexdigest()
 
 
 def _answers(folder: Path) -> Path:

@@ -7,11 +7,13 @@ of whose head, or hand, is there. I canvases of H×W patches (tokens/canvas.py).
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from openaisle.model.heatmap import ConvBlock
 from openaisle.tokens.canvas import PICTURE_CHANNELS, PLACE_CHANNELS
 
 STRIDES = {"heat": 4, "hand": 4, "head": 8, "patch": 16}  # pixels per cell of each output
@@ -41,19 +43,7 @@ def output_names() -> tuple[str, ...]:
     return tuple(field.name for field in fields(DetectorOutputs))
 
 
-class Block(nn.Module):
-    """3×3 convolution, batch norm, ReLU; with a residual where nothing changes its size."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(outputs)
-        self.residual = inputs == outputs and stride == 1
-
-    def forward(self, x: Tensor) -> Tensor:
-        """One block."""
-        y = F.relu(self.norm(self.conv(x)))
-        return x + y if self.residual else y
+Block = partial(ConvBlock, activation=F.relu)
 
 
 class DetectorNetwork(nn.Module):

@@ -5,6 +5,7 @@ W windows of 80×80 pixels, cells 40×40. An hourglass of convolutions; a last s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -26,17 +27,20 @@ class HeatmapOutputs:
 
 
 class ConvBlock(nn.Module):
-    """3×3 convolution, batch norm, GELU; with a residual where nothing changes its size."""
+    """3×3 convolution, batch norm, activation; with a residual where nothing changes its size."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, stride: int = 1, activation: Callable[[Tensor], Tensor] = F.gelu
+    ) -> None:
         super().__init__()
+        self.activation = activation
         self.conv = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
         self.residual = inputs == outputs and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
         """One block."""
-        y = F.gelu(self.norm(self.conv(x)))
+        y = self.activation(self.norm(self.conv(x)))
         return x + y if self.residual else y
 
 

@@ -79,6 +79,7 @@ def train_peer(recipe: Recipe, folder: Path) -> DetectorNetwork:
         [(path, spec) for spec in wanted if (path := made / f"frames-{spec.seed:06d}.npz").exists()]
         for wanted in (shots, held)
     )
+    torch.manual_seed(recipe.detector.seed)  # whatever else was trained before
     detector = DetectorNetwork()
     train_detector(detector, recipe.detector, seen, held_seen, folder / "runs")
     save_detector(detector, folder / "detector.safetensors")

@@ -15,6 +15,7 @@ from openaisle.service import database as databases
 from openaisle.service import patience
 from openaisle.service.database import answers, open_database
 from openaisle.service.patience import is_away, once_there, patiently
+from openaisle.service.serve import Wish, prepared
 from tests.service.desks import PostgresServer, fresh_postgres, fresh_sqlite
 
 CONNECT_S = 2  # the least that libpq takes
@@ -82,6 +83,20 @@ def test_a_start_waits_for_its_database_and_says_so_once(server: PostgresServer)
     (words,) = said
     assert "waiting up to 90 s for the database" in words
     assert "check that it runs" in words
+
+
+def test_a_live_store_may_be_started_before_its_database(tmp_path: Path, server: PostgresServer) -> None:
+    url, said = url_of(server.url), list[str]()
+    server.stop()
+
+    def say(words: str) -> None:
+        said.append(words)
+        if words.startswith("waiting"):
+            server.start()
+
+    prepared(Wish(tmp_path / "shop", store="random:kiosk", database=url), say).stop()
+    assert said[0].startswith("waiting")
+    assert "http://" in said[-1]
 
 
 def test_a_start_gives_up_in_the_end_and_does_not_wait_for_what_is_wrong(

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from openaisle.cli.app import app
+from openaisle.edge.runtime import read_detector
 from openaisle.model.detector import DetectorNetwork
 from openaisle.model.tasks import detector as task
 from openaisle.tokens.rays import PATCH_PX
-from openaisle.training import detections, frames
+from openaisle.training import detections, frames, train
 from openaisle.training.detections import CROP, Seen, crop, read_seen, sample, truth
 from openaisle.training.detector import DetectorStage, evaluate_detector, train_detector
 from openaisle.training.frames import ShardSpec, make_shard
 from openaisle.training.loop import LoopConfig
+from openaisle.training.recipe import load_recipe
+from openaisle.training.weights import load_detector
 from tests.training.test_glance import SCENARIO, small_shop
 
+ROOT = Path(__file__).parents[2]
 SPEC = ShardSpec("tiny", "solo", 4, every_s=2.0)
 
 
@@ -122,6 +133,32 @@ def test_a_gaussian_is_likeliest_at_its_true_spread() -> None:
         return float(task.gaussian(torch.zeros(4000, 3), log_sd, error)) / sd  # without the weight
 
     assert min((0.05, 0.1, 0.2, 0.4, 0.8), key=loss_of) == 0.2
+
+
+def test_the_recipe_ends_with_the_detector_and_its_weights_are_exported(
+    shard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = load_recipe(ROOT / "recipes" / "small_cpu.py")
+    recipe = replace(whole, data=replace(whole.data, detections=1), detector=DetectorStage(LoopConfig(1, warm_up=1)))
+    asked: list[ShardSpec] = []
+
+    def prepared(kind: str, specs: Sequence[ShardSpec], folder: Path, threads: int) -> None:
+        assert kind == "frames"
+        asked.extend(specs)
+        folder.mkdir(parents=True)
+        for spec in (specs[0], specs[-1]):  # other shops had nobody to see
+            shutil.copy(shard, folder / f"frames-{spec.seed:06d}.npz")
+
+    monkeypatch.setattr(train, "prepare", prepared)
+    network = train.train_peer(recipe, tmp_path / "run")
+    assert [spec.seed < 800_000 for spec in asked] == [True, *[False] * 10]
+    weights, out = tmp_path / "run" / "detector.safetensors", tmp_path / "exported"
+    torch.testing.assert_close(load_detector(weights).state_dict(), network.state_dict())
+    result = CliRunner().invoke(app, ["export", str(weights), "--out", str(out)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    read_detector(out)
+    told = json.loads((out / "detector.json").read_text())
+    assert told["sha256"]["detector.onnx"] == hashlib.sha256((out / "detector.onnx").read_bytes()).hexdigest()
 
 
 def test_it_learns_and_goes_on_where_it_was(shard: Path, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Contenders with the same network watch a case together: what one asked it in a second, it tells the others again.
 
 `rule` and `modular` see with the eyes of `small`, and eyes are most of what a second costs. Nothing else is shared, and
-each contender is charged for every answer that it used, whoever had to wait for it: times are those of playing alone.
+each contender is charged for every answer that it used, whoever had to wait for it: times are about those of playing
+alone.
 """
 
 from __future__ import annotations

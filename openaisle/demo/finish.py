@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.progress import Progress
@@ -78,7 +78,8 @@ def _drawn(end: Finish, recording: Recording, rows: Sequence[Verdict]) -> list[P
     write_receipts(out / "receipts.json", document)
     span_ns = recording.start_ns, played_ns(end, recording)
     truth = (message for message in recording.truth() if message.time_ns <= span_ns[1])
-    timeline = add_document(add_truth(Timeline(end.show.store), truth, receipts=False), document)
+    lettered = Timeline(end.show.store, end.show.timeline.visits)  # as the terminal has shown them
+    timeline = add_document(add_truth(lettered, truth, receipts=False), document)
     film = out / "demo.mp4"
     seconds = (span_ns[1] - span_ns[0]) / NANOSECONDS
     if not end.show.demo.headless:
@@ -86,7 +87,7 @@ def _drawn(end: Finish, recording: Recording, rows: Sequence[Verdict]) -> list[P
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("drawing the film", total=1.0)
         write_film(recording, timeline, film, title, lambda share: bar.update(task, completed=share), span_ns)
-    report = Report(f"{title}: a demo of OpenAisle", timeline, _lettered(rows, timeline), _facts(end, seconds), film)
+    report = Report(f"{title}: a demo of OpenAisle", timeline, rows, _facts(end, seconds), film)
     write_report(report, recording, out / "report.html")
     return [film, out / "report.html", out / "receipts.json", recording.folder]
 
@@ -96,12 +97,6 @@ def _document(end: Finish, recording: Recording) -> ReceiptsDocument:
     seen = Timeline(end.show.store)
     visits = add_truth(seen, recording.truth()).visits
     return document_of(end.tally.stays, visits, end.model, end.shift_ns)
-
-
-def _lettered(rows: Sequence[Verdict], timeline: Timeline) -> list[Verdict]:
-    """Verdicts under the letters of the film."""
-    symbols = timeline.symbols()
-    return [replace(row, symbol=symbols.get(row.visit, "-")) for row in rows]
 
 
 def _facts(end: Finish, seconds: float) -> list[tuple[str, str]]:

@@ -77,9 +77,13 @@ class _Track:
 
 @dataclass
 class Timeline:
-    """Bodies, receipts and happenings by time; samples of one track or visit are added in time order."""
+    """Bodies, receipts and happenings by time; samples of one track or visit are added in time order.
+
+    order: visits that have their letters already, from another timeline of the same shop.
+    """
 
     store: Store
+    order: tuple[str, ...] = ()
     _tracks: dict[str, _Track] = field(default_factory=dict)
     _receipts: dict[str, list[tuple[int, Receipt | None]]] = field(default_factory=dict)
     _happenings: list[Happening] = field(default_factory=list)
@@ -137,8 +141,12 @@ class Timeline:
 
     @property
     def visits(self) -> tuple[str, ...]:
-        """All visits in order of appearance."""
-        return tuple(dict.fromkeys([*self._receipts, *(track.visit for track in self._tracks.values() if track.visit)]))
+        """All visits: those with an order, then the others in order of appearance."""
+        return tuple(
+            dict.fromkeys(
+                [*self.order, *self._receipts, *(track.visit for track in self._tracks.values() if track.visit)]
+            )
+        )
 
     def symbols(self) -> Mapping[str, str]:
         """A letter for every visit, in order of appearance: A to Z, then A2 to Z2, ..."""

@@ -101,5 +101,12 @@ def test_a_visit_that_gets_its_name_later_goes_on_under_it() -> None:
     assert shown == [["visit-1"], ["ann"], ["ann"]]
 
 
+def test_letters_may_come_from_another_timeline() -> None:
+    timeline = Timeline(kiosk(), ("bob", "ann"))
+    for visit in ("eve", "ann"):
+        timeline.add_receipt(at(1), empty_receipt(visit, timeline.store, at(1)))
+    assert timeline.symbols() == {"bob": "A", "ann": "B", "eve": "C"}
+
+
 def test_symbols_go_past_z() -> None:
     assert [symbol(i) for i in (0, 25, 26, 52)] == ["A", "Z", "A2", "A3"]

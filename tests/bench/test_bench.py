@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+import openaisle.bench.run as bench_run
 from openaisle.bench.axes import AXES
 from openaisle.bench.jobs import Job, Play, run_jobs
 from openaisle.bench.report import build_report, markdown
 from openaisle.bench.results import CaseResult, append, code_hash, load, played_code, result_key
-from openaisle.bench.run import jobs_of
+from openaisle.bench.run import jobs_of, run_bench
 from openaisle.bench.suites import ALL, DEFAULT_SEEDS, FIRST, Case, full_plan, parse_seeds, plan, suite
 from openaisle.errors import ModelError, Problem, ScenarioError
 from openaisle.sim.scenario import SUITES
@@ -80,6 +81,20 @@ def test_models_that_share_a_network_play_a_case_together(tmp_path: Path) -> Non
         [(850_000, "small")], [(850_000, "rule")], [(850_000, "rule-oracle")],
         [(850_001, "small"), (850_001, "rule")], [(850_001, "rule-oracle")],
     ]  # fmt: skip
+
+
+def test_the_benchmark_knows_who_can_watch_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def counting(group: Sequence[Job]) -> list[CaseResult]:
+        asked.append([one.model for one in group])
+        return all_played(group)
+
+    monkeypatch.setattr(bench_run, "play", counting)
+    run_bench(
+        plan([Case(KIOSK, "solo", 850_000)], ["small", "rule", "rule-oracle", "modular-own", "modular"]), tmp_path
+    )
+    assert asked == [["small", "rule", "modular"], ["rule-oracle"], ["modular-own"]]
 
 
 def test_a_kill_costs_one_line(tmp_path: Path) -> None:

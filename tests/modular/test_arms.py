@@ -52,6 +52,23 @@ def test_each_hand_has_its_own_sighting_and_clutter_none() -> None:
     assert np.linalg.norm(found.place[1] - NEAR - np.array([0, 0, 0.05])) < 0.06
 
 
+def test_one_hand_that_shows_is_not_both() -> None:
+    """Bodies guess hands on either side of the one that shows: the other one hides, and is not put on top of it."""
+    told = np.stack([FAR, FAR + np.array([0.0, 0.7, 0.0])])
+    shows = FAR + np.array([0.0, 0.35, 0.0])
+    found = fuse(Hands(told, BEFORE.spread), [view([shows], axis, told=told) for axis in np.eye(3)[:2]])
+    away = np.sort(np.linalg.norm(found.place - shows, axis=1))
+    assert away[0] < 0.06
+    assert away[1] > 0.1
+
+
+def test_a_hand_is_where_rays_cross_however_far_along_them_each_is_thought() -> None:
+    x, y = np.eye(3)[:2]
+    away = FAR + np.array([0.3, 0.3, 0.3])
+    views = [view([away + 0.6 * x], x, told=BEFORE.place), view([away - 0.6 * y], y, told=BEFORE.place)]
+    assert np.linalg.norm(fuse(BEFORE, views).place - away, axis=1).min() < 0.08
+
+
 def test_an_arm_that_darts_out_is_found_where_views_agree() -> None:
     """Bodies tell nothing of it, and it was elsewhere: three views that agree are enough, one is not."""
     away, hanging = FAR + np.array([0.2, 0.2, 0.1]), BEFORE.place

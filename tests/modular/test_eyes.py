@@ -13,7 +13,8 @@ from openaisle.edge.runtime import DETECTOR, load_predictor, read_detector
 from openaisle.identity import put_back
 from openaisle.messages import TruthTick
 from openaisle.modular.detector import LOOKS, LOOKS_LENGTH, Detections, nothing
-from openaisle.modular.eyes import OwnEyes, motion_of
+from openaisle.modular.eyes import FIRST_LEARN, OwnEyes, learnt, motion_of
+from openaisle.modular.tracks import Sights, begin
 from openaisle.pipeline import set_up, step
 from openaisle.predictor import Arrays, Float32, floats
 from openaisle.recording.video import through_h264
@@ -33,6 +34,16 @@ def blind(picture: Float32, places: Float32) -> tuple[Float32, Float32, Float32,
 
 def eyes() -> OwnEyes:
     return OwnEyes(blind, Scripted())
+
+
+def test_looks_are_learnt_of_those_who_stand_alone() -> None:
+    floor, looks = np.zeros((3, 2)), np.eye(3, 4)
+    floor[:, 0] = 0.0, 0.5, 3.0
+    spread = np.tile(np.eye(2) * 0.01, (3, 1, 1))
+    seen = Sights(np.zeros(3, np.int64), np.full(3, 0.9), floor, spread, looks)
+    known = learnt(np.zeros((3, 4)), seen, np.arange(3), begin(floor, spread))
+    assert np.linalg.norm(known, axis=1) == pytest.approx([0.0, 0.0, FIRST_LEARN])
+    assert known[2].argmax() == 2
 
 
 def votes(*floor_m: tuple[float, float], strangers: int = 0) -> Arrays:

@@ -43,6 +43,13 @@ def test_a_walker_is_followed_and_the_speed_is_learnt() -> None:
     assert 0.8 < motion.state[0, 2] < 1.4
 
 
+def test_what_is_too_far_from_the_prediction_may_be_near_the_corrected_place() -> None:
+    """Somebody darts off: one camera's detection is just near enough to be his, and vouches for the other's."""
+    motion, seen = people((0.0, 0.0), sd_m=0.05), sights([(0.6, 0.0), (0.85, 0.0)], [0, 1])
+    assert associate(predict(motion, DT_S), seen, UNKNOWN[:1]).tolist() == [0, -1]
+    assert follow(motion, seen, UNKNOWN[:1], DT_S)[1].tolist() == [0, 0]
+
+
 def test_two_who_cross_stay_themselves() -> None:
     rng = np.random.default_rng(1)
     motion = people((0.0, 0.0), (3.0, 0.0))

@@ -30,11 +30,15 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Rest:
-    """A span of samples (end exclusive) in which a group's scales stay at their levels in grams [K]."""
+    """A span of samples (end exclusive) in which a group's scales stay at their levels in grams [K].
+
+    loose: by how much [K] more than by noise they waver meanwhile; None = not at all.
+    """
 
     begin: int
     end: int
     grams: Float32
+    loose: Float32 | None = None
 
 
 @dataclass(frozen=True)

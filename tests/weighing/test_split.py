@@ -14,7 +14,18 @@ from openaisle.weighing.associate import Hands
 from openaisle.weighing.identify import Scene
 from openaisle.weighing.interactions import Interaction, Rest
 from openaisle.weighing.learnt import Learnt
-from openaisle.weighing.split import MOST_RESTS, Part, divided, shortened, split, step_of
+from openaisle.weighing.split import (
+    EXCHANGE,
+    MOST_RESTS,
+    PUSHED_COST,
+    PUSHED_G,
+    Part,
+    divided,
+    passing,
+    shortened,
+    split,
+    step_of,
+)
 from openaisle.weighing.witness import NEAR, Look, Told
 from tests.tokens.corner import corner_store
 from tests.weighing.test_associate import TABLE, hands, in_lane
@@ -333,3 +344,78 @@ def test_the_decoders_word_is_no_word_against_a_stranger() -> None:
         costs.append({(way.lane, way.product, way.units): way.cost for way in event.ways})
     silent, told = costs
     assert abs(told[0, BEANS, 1] - silent[0, BEANS, 1]) < 0.1
+
+
+def timed(*spans: tuple[int, int, float]) -> Interaction:
+    """An interaction of one scale with rests (begin, end, grams)."""
+    rests = tuple(Rest(begin, end, np.array([grams], np.float32)) for begin, end, grams in spans)
+    return Interaction((0,), np.array([0.5], np.float32), rests, tuple((rest.end + 1,) for rest in rests[:-1]))
+
+
+def test_a_level_that_stays_for_a_second_was_no_hand() -> None:
+    """Somebody puts a unit back and another one takes it: no hand presses as much and keeps so still."""
+    scene = replace(SCENE, baskets={"v0": {COLA: 1}})
+    both = hands(in_lane(0), in_lane(0))
+    brief = timed((0, 20, 5000), (24, 31, 5328), (35, 60, 5000))
+    long = timed((0, 20, 5000), (24, 44, 5328), (48, 73, 5000))
+    assert run(brief, scene, both) == []
+    moves = [move.kind for part in split(long, scene, both, TABLE) for move in part.explanation.moves]
+    assert moves == ["return", "take"]
+
+
+def test_a_step_is_made_once() -> None:
+    """Taken, back, and taken again: had it gone at the first step only, the level before could not have come again."""
+    again = timed((0, 20, 5000), (24, 44, 4671), (48, 68, 5001), (72, 92, 4670))
+    assert [kind for kind, *_ in run(again)] == ["take", "return", "take"]
+    again = found([5000, 4671, 5001, 4670])
+    assert passing(again, 0, 3) > passing(found([5000, 4671, 4671, 4670]), 0, 3) + PUSHED_COST + np.log(PUSHED_G)
+
+
+def test_of_many_rests_those_with_levels_of_their_own_are_kept_and_steps_stay_where_they_were() -> None:
+    """Two scales: a unit goes from one, later from the other, and the rest between them is the shortest of all."""
+    spans = [(10 * i, 10 * i + 8, 5000.0 + 2 * (i % 2), 3000.0) for i in range(12)]
+    spans += [(124, 130, 4671.0, 3000.0), (140, 160, 4671.0, 2580.0)]
+    rests = tuple(Rest(a, b, np.array(grams, np.float32)) for a, b, *grams in spans)
+    instants = tuple((rest.end + 1, rest.end + 1) for rest in rests[:-1])
+    one = shortened(Interaction((0, 1), np.array([1.0, 1.0], np.float32), rests, instants))
+    assert len(one.rests) == MOST_RESTS
+    assert rests[-2] in one.rests
+    assert one.instants[-2:] == instants[-2:]
+    joined = shortened(replace(one, rests=one.rests[:2] * 3 + one.rests[-3:] * 2, instants=one.instants[:1] * 11))
+    assert len(joined.rests) == MOST_RESTS
+
+
+def test_a_step_of_two_scales_that_loses_its_rest_keeps_both_instants() -> None:
+    levels = [(5000.0, 3000.0), *((4671.0 - 20 * i, 3000.0) for i in range(9)), (4491.0, 2580.0)]
+    rests = tuple(Rest(20 * i, 20 * i + (6 if i == 9 else 12), np.array(g, np.float32)) for i, g in enumerate(levels))
+    one = Interaction((0, 1), np.ones(2, np.float32), rests, tuple((rest.end + 1,) * 2 for rest in rests[:-1]))
+    short = shortened(one)
+    assert rests[9] not in short.rests
+    assert short.instants[-1] == (one.instants[8][0], one.instants[9][1])
+
+
+def exchange(told: Sequence[Told], level: float, wobble: float) -> list[tuple[str, int, int, int]]:
+    """What is found where a scale rises for a second, wavers, and falls back."""
+    rng = np.random.Generator(np.random.PCG64(2))
+    grams = np.repeat([5000.0, level, 5000.0], [40, 24, 60])
+    grams[42:62] += rng.normal(0, wobble, 20)
+    samples = grams.astype(np.float32)[None]
+    calm = np.array([5000], np.float32)
+    for rests in ((Rest(0, 124, calm), Rest(124, 130, calm)), (Rest(0, 40, calm), Rest(64, 124, calm))):
+        one = Interaction((0,), np.array([0.5], np.float32), rests, ((100,),), samples, 0)
+        scene = replace(SCENE, baskets={"v0": {COLA: 1}})
+        who = replace(hands(in_lane(0), in_lane(0)), told=tuple(told))
+        out = run(one, scene, who)
+    return out
+
+
+def test_what_came_and_went_under_a_restless_hand_is_believed_if_it_was_told() -> None:
+    back = Told("r", 0, 0, 41, "return", COLA, 1, {"v0": 0.95, "v1": 0.05}, 0.9)
+    taken = Told("t", 0, 0, 66, "take", COLA, 1, {"v0": 0.05, "v1": 0.95}, 0.9)
+    both = [("return", COLA, 1, 0), ("take", COLA, 1, 1)]
+    assert exchange((back, taken), 5330.0, 15.0) == both
+    assert exchange((back, taken), 5330.0, 0.2) == both
+    assert exchange((), 5330.0, 15.0) == []
+    assert exchange((back,), 5330.0, 15.0) == []
+    assert exchange((back, replace(taken, sample=66 + EXCHANGE)), 5330.0, 15.0) == []
+    assert exchange((back, taken), 5002.0, 1.0) == []

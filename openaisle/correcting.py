@@ -12,11 +12,12 @@ from openaisle.messages import NANOSECONDS
 from openaisle.predictor import Predictor, ShelfLook, ShelfWindows
 from openaisle.receipts.events import Evidence, LedgerEvent
 from openaisle.receipts.ledger import fold
-from openaisle.second_look import Decided, Shelves, Windows, decide, opened
+from openaisle.second_look import Decided, Pending, Shelves, Windows, decide, opened
 from openaisle.settle import ALONE_TICKS, Around, Sight, Stills
-from openaisle.shelves import clear_windows
+from openaisle.shelves import clear_windows, fresh_views
 from openaisle.state import Setup, State
 from openaisle.tokens.journey import FRAME_HZ, hands_in_lanes, opening_distance
+from openaisle.tokens.shelf import ShelfView
 from openaisle.tokens.tick import Tick
 from openaisle.writing import track_window
 
@@ -27,11 +28,11 @@ def surroundings(state: State, tick: Tick, predictor: Predictor, setup: Setup) -
     """What there is to know beside events."""
     since = tick.index - ALONE_TICKS + 1  # the last frames of that tick came when nobody was there any more
 
-    def look(lane: str, before: Stills) -> Sight | None:
+    def look(lane: str, before: Stills, fresh: int) -> Sight | None:
         product = int(setup.table.product[setup.store.lane_index[lane]])
         if not before or product < 0:
             return None
-        views = setup.shelf_views[lane]
+        views = fresh_views(setup.shelf_views[lane], before, fresh)
         windows = clear_windows(views, (before, state.stills), since, product)
         if windows is None:
             return None
@@ -39,7 +40,7 @@ def surroundings(state: State, tick: Tick, predictor: Predictor, setup: Setup) -
 
     end_ns = tick.time_ns + NANOSECONDS
     leaving = frozenset(s.visit for s in state.shoppers if s.left_ns and s.left_ns < end_ns)
-    return Around(reach_of(state, setup), baskets_of(state), lying_of(state, setup), leaving, state.stills, look)
+    return Around(reach_of(state, setup), baskets_of(state), lying_of(state, setup), leaving, state.stills, look, since)
 
 
 def look_twice(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> tuple[State, list[LedgerEvent]]:
@@ -53,13 +54,14 @@ def look_twice(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> 
     waiting = [e.event_id for p in known.pending.values() for e in p.events]
     hurried = frozenset(name for name in waiting if state.ledger.standing(name).visit not in inside)
 
-    def windows(lane: str, before: Stills, since: int) -> Windows | None:
+    def windows(lane: str, waiting: Pending) -> Windows:
         product = int(setup.table.product[setup.store.lane_index[lane]])
         views = setup.shelf_views[lane]
-        found = clear_windows(views, (before, state.stills), since, product) if before and product >= 0 else None
-        if found is None:
-            return None
-        return found, float((found.features[:, 0] ** 2).sum() / sum(view.features[0] ** 2 for view in views))
+        told = fresh_views(views, waiting.before, waiting.fresh)
+        found = clear_windows(told, (waiting.before, state.stills), waiting.since, product) if product >= 0 else None
+        possible = told or [view for view in views if product >= 0]
+        clear = fresh_views(possible, state.stills, waiting.since)
+        return found, sum(size_of(view) for view in clear) / max(sum(size_of(view) for view in possible), 1e-9)
 
     def look(shown: ShelfWindows) -> ShelfLook:
         return predictor.look_at_shelf(shown, setup.shelf_vectors)
@@ -70,6 +72,11 @@ def look_twice(state: State, tick: Tick, predictor: Predictor, setup: Setup) -> 
     open_scales = known.pending.keys() | moving | {scale_of(found.event.chosen.lane, setup) for found in decided}
     lying = {key: here for key, here in state.lying.items() if here[0] > 0 or scale_of(key[0], setup) in open_scales}
     return replace(state, second=known, lying=lying), entries
+
+
+def size_of(view: ShelfView) -> float:
+    """How much of a view a lane fills, beside others."""
+    return float(view.features[0] ** 2)
 
 
 def scale_of(lane: int, setup: Setup) -> int:

@@ -16,6 +16,7 @@ import numpy as np
 from openaisle.accounts import against
 from openaisle.predictor import ShelfLook, ShelfWindows
 from openaisle.settle import Stills
+from openaisle.shelves import NEVER
 from openaisle.weighing.goods import Goods
 from openaisle.weighing.split import Way
 
@@ -27,7 +28,7 @@ WAIT_TICKS = 60  # for clear views: then those that there are must do
 NEAR_COST = 6.0  # of what a lane is waited for; others are looked at if they show
 LOOKED = 1.0  # exponent of what pictures say
 OPEN = 0.6  # an event that stands as it is with less than this chance is not sure any more
-Windows = tuple[ShelfWindows, float]  # clear views, and their share of the lane's pixels in all
+Windows = tuple[ShelfWindows | None, float]  # clear views, and their share of the lane's pixels in all that could be
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Pending:
     before: Stills
     events: tuple[Doubtful, ...] = ()
     since: int = 0
+    fresh: int = NEVER  # what was not clear since this tick, at the latest, shows how it looked before other events
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class SecondLooks:
 
     pending: Mapping[int, Pending] = field(default_factory=dict)
     stills: Stills = ()
+    decided: Mapping[int, int] = field(default_factory=dict)  # by scale the tick of the last event decided on
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,9 @@ class Decided:
 
 @dataclass(frozen=True)
 class Shelves:
-    """What can be seen: a lane's (id) clear windows since a tick beside stills from before, and what they say."""
+    """What can be seen: a lane's (id) clear windows since the events that wait, and what they say."""
 
-    windows: Callable[[str, Stills, int], Windows | None]
+    windows: Callable[[str, Pending], Windows]
     look: Callable[[ShelfWindows], ShelfLook]
     goods: Goods
     lanes: Sequence[str]  # ids by store index
@@ -84,43 +87,46 @@ class Shelves:
 def opened(known: SecondLooks, moving: frozenset[int], stills: Stills) -> SecondLooks:
     """After a tick: how the shelves of scales that begin to move looked before."""
     pending = {scale: waiting for scale, waiting in known.pending.items() if waiting.events or scale in moving}
-    pending |= {scale: Pending(known.stills) for scale in sorted(moving - pending.keys())}
-    return SecondLooks(pending, stills)
+    for scale in sorted(moving - pending.keys()):
+        pending[scale] = Pending(known.stills, fresh=known.decided.get(scale, NEVER))
+    return SecondLooks(pending, stills, known.decided)
 
 
 def added(known: SecondLooks, scale: int, events: Sequence[Doubtful], tick: int) -> SecondLooks:
     """With events that a scale has told in a tick."""
-    old = known.pending.get(scale, Pending(known.stills))
-    return replace(known, pending={**known.pending, scale: Pending(old.before, (*old.events, *events), tick)})
+    old = known.pending.get(scale, Pending(known.stills, fresh=known.decided.get(scale, NEVER)))
+    now = replace(old, events=(*old.events, *events), since=tick)
+    return replace(known, pending={**known.pending, scale: now})
 
 
 def decide(
     known: SecondLooks, tick: int, hurried: frozenset[str], moving: frozenset[int], shelves: Shelves
 ) -> tuple[SecondLooks, list[Decided]]:
     """What can be decided in a tick; hurried: events (ids) of those who leave now, which no longer wait."""
-    pending, out = dict(known.pending), list[Decided]()
+    pending, last, out = dict(known.pending), dict(known.decided), list[Decided]()
     for scale, waiting in known.pending.items():
         hurry = any(event.event_id in hurried and event.ways for event in waiting.events)
         if not waiting.events or (scale in moving and not hurry):
             continue
         names = concerned(waiting, shelves.lanes)
-        seen = {name: shelves.windows(name, waiting.before, waiting.since) for name in names}
-        shown = {name for name, windows in seen.items() if windows is not None and windows[1] >= SEEN_SHARE}
+        seen = {name: shelves.windows(name, waiting) for name in names}
+        shown = {name for name, (_, share) in seen.items() if share >= SEEN_SHARE}
         clear = all(name in shown for name, cost in names.items() if cost <= NEAR_COST)
         if not (clear or hurry or tick - waiting.since >= WAIT_TICKS):
             continue
         found: list[Decided] = []
         if any(event.ways for event in waiting.events):
-            looks = {name: shelves.look(windows[0]) for name, windows in seen.items() if windows is not None}
+            looks = {name: shelves.look(windows) for name, (windows, _) in seen.items() if windows is not None}
             found = likeliest(waiting.events, looks, shelves, MARGIN if clear else UNCLEAR_MARGIN)
             out += found
         if clear:
             del pending[scale]
+            last[scale] = waiting.since
         else:  # what comes next is seen together with these
             fixed = {d.event.event_id: d.way for d in found}
             events = [replace(e, chosen=fixed.get(e.event_id, e.chosen), ways=()) for e in waiting.events]
             pending[scale] = replace(waiting, events=tuple(events))
-    return replace(known, pending=pending), out
+    return replace(known, pending=pending, decided=last), out
 
 
 def concerned(waiting: Pending, lanes: Sequence[str]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from openaisle.accounts import LEAST_REACH, Case, Change, explain
 from openaisle.predictor import ShelfLook
 from openaisle.receipts.events import LedgerEvent
-from openaisle.shelves import Still
+from openaisle.shelves import NEVER, Still
 from openaisle.weighing.goods import Goods
 
 ALONE_TICKS = 2  # without a hand, until a lane is looked at
@@ -24,7 +24,7 @@ Stills = tuple[Still | None, ...]  # by camera
 Sight = tuple[ShelfLook, float]  # what is seen, and the share of the cameras that see it
 
 
-def blind(lane: str, stills: Stills) -> Sight | None:
+def blind(lane: str, stills: Stills, fresh: int) -> Sight | None:
     """Nothing can be seen."""
     return None
 
@@ -34,21 +34,24 @@ class Settled:
     """What is known by lane (id), of those without a scale.
 
     stills: the shelves as they were when it was last left alone. Since then: events written, hands' closeness by visit,
-    and for how many ticks an account has been waited for.
+    and for how many ticks an account has been waited for. fresh: the tick since when it had been left alone before
+    that; what was not clear since shows what was accounted for then.
     """
 
     stills: Mapping[str, Stills] = field(default_factory=dict)
     written: Mapping[str, tuple[LedgerEvent, ...]] = field(default_factory=dict)
     reach: Reach = field(default_factory=dict)
     waited: Mapping[str, int] = field(default_factory=dict)
+    fresh: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Around:
     """What else there is to know at a tick: closeness of hands to lanes in it, baskets, and what lies wrong.
 
-    leaving: visits that end now. stills: the shelves now. look: what changed in a lane (id) since such stills; None
-    where nobody can see.
+    leaving: visits that end now. stills: the shelves now. look: what changed in a lane (id) since such stills, as far
+    as they are fresh since a tick; None where nobody can see. since: the tick since when a lane is left alone that is
+    looked at now.
     """
 
     reach: Reach = field(default_factory=dict)
@@ -56,7 +59,8 @@ class Around:
     lying: frozenset[tuple[str, str]] = frozenset()
     leaving: frozenset[str] = frozenset()
     stills: Stills = ()
-    look: Callable[[str, Stills], Sight | None] = blind
+    look: Callable[[str, Stills, int], Sight | None] = blind
+    since: int = 0
 
 
 def settle(
@@ -67,7 +71,7 @@ def settle(
     entries: the ledger's new ones.
     """
     lanes = [lane for lane, scale in goods.scale.items() if scale < 0]
-    written, waited = dict(known.written), dict(known.waited)
+    written, waited, fresh = dict(known.written), dict(known.waited), dict(known.fresh)
     for event in entries:
         if event.kind in ("take", "return") and goods.scale.get(event.lane, 0) < 0:
             written[event.lane] = (*written.get(event.lane, ()), event)
@@ -80,7 +84,8 @@ def settle(
         if waited[lane] < ALONE_TICKS:
             continue  # somebody is still at it
         near = {visit: by[lane] for visit, by in reach.items() if lane in by}
-        told, seen = written.get(lane, ()), around.look(lane, known.stills.get(lane, ()))
+        told = written.get(lane, ())
+        seen = around.look(lane, known.stills.get(lane, ()), fresh.get(lane, NEVER))
         hidden = seen is None or seen[1] < SEEN_SHARE
         concerned = {event.visit for event in told} | {v for v, close in near.items() if close >= LEAST_REACH}
         if hidden and waited[lane] < WAIT_TICKS and around.stills and not concerned & around.leaving:
@@ -90,11 +95,12 @@ def settle(
             found = explain(Case(lane, told, near, around.baskets, seen[0], lying), goods)
             out += [entry(change, found[1]) for change in found[0].changes] if found else []
         opened.remove(lane)
+        fresh[lane] = around.since
         written.pop(lane, None)
         waited.pop(lane, None)
     stills = {lane: known.stills.get(lane, around.stills) if lane in opened else around.stills for lane in lanes}
     kept = {visit: {lane: c for lane, c in by.items() if lane in opened} for visit, by in reach.items()}
-    return Settled(stills, written, {visit: by for visit, by in kept.items() if by}, waited), out
+    return Settled(stills, written, {visit: by for visit, by in kept.items() if by}, waited, fresh), out
 
 
 def merged(one: Reach, other: Reach) -> dict[str, dict[str, float]]:

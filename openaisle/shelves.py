@@ -62,6 +62,12 @@ def clear_since(still: Still, view: ShelfView) -> int:
     return int(still.seen[y.clip(0, count[0] - 1).astype(np.int64), x.clip(0, count[1] - 1).astype(np.int64)].min())
 
 
+def fresh_views(views: Sequence[ShelfView], stills: Sequence[Still | None], since: int) -> list[ShelfView]:
+    """Those of a lane's views in which it has been clear since a tick."""
+    shown = [(view, stills[view.camera]) for view in views if view.camera < len(stills)]
+    return [view for view, still in shown if still is not None and clear_since(still, view) >= since]
+
+
 def clear_windows(
     views: Sequence[ShelfView],
     stills: tuple[Sequence[Still | None], Sequence[Still | None]],
@@ -71,9 +77,9 @@ def clear_windows(
     """A lane's windows, before and after, in which it has been clear since; None where no view has."""
     before, after = stills
     shown = []
-    for view in views:
+    for view in fresh_views(views, after, since):
         a, b = before[view.camera], after[view.camera]
-        if a is not None and b is not None and clear_since(b, view) >= since:
+        if a is not None and b is not None:
             shown.append((cut_shelf(a.picture, view), cut_shelf(b.picture, view), view))
     if not shown:
         return None

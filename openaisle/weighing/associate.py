@@ -31,7 +31,19 @@ SLOT_SHARE = 0.5  # neighbouring slots err together
 CLAIMED = 0.5  # how much of the tracker's own deviation is believed
 SAME_TIME = RATE_HZ // 2  # one hand does not do two things in two lanes within so many samples
 MOST_COST = 10.0  # where nobody's hand was anywhere near
+TURN = round(1.4 * RATE_HZ)  # samples within which a hand that took puts nothing back there, nor takes what it put
+TURNED = 0.1  # of such pairs one in ten is one person's (dev/LOG.md)
 Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What happened on a scale a moment ago, and the chance of each column of the hands to have done it."""
+
+    kind: str
+    scale: int
+    sample: int
+    people: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,7 @@ class Hands:
     told: tuple[Told, ...] = ()  # what the decoder wrote meanwhile
     looks: Looking = unseen
     heard: bool = True  # somebody writes of what they see: silence says something, too
+    done: tuple[Done, ...] = ()
 
     def belief(self, table: LaneTable, move: tuple[str, int, int], sample: int, said: Sequence[Told]) -> Float:
         """Log-odds [N, 2], but for a constant, that each hand made a move (kind, lane, scale): closeness and words."""
@@ -56,7 +69,18 @@ class Hands:
             found, share = SHOWN * shown + SAID * chance[:, None], SEEN
         else:
             found, share = (ALONE_SHOWN * shown, ALONE_SEEN) if self.heard else (shown, SEEN)
+        found = found + self.unhurried(kind, scale, sample)[:, None]
         return found if seen is None else found + share * seen.people[:, None]
+
+    def unhurried(self, kind: str, scale: int, sample: int) -> Float:
+        """Log-odds [N] for each person by what they did on a scale a moment ago: the contrary takes another hand."""
+        out = np.zeros(len(self.visits))
+        for done in self.done:
+            if done.scale == scale and done.kind != kind and abs(done.sample - sample) < TURN:
+                chance = [sum(p for of, p in zip(self.visits, done.people, strict=True) if of == visit)
+                          for visit in self.visits]  # fmt: skip
+                out += np.log(1.0 - (1.0 - TURNED) * np.minimum(1.0, chance))
+        return out
 
     def closeness(self, table: LaneTable, lane: int, sample: int) -> Float:
         """Log density [N, 2] that each hand was in a lane around a sample, over the slots of the event."""

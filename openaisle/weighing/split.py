@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from openaisle.tokens.journey import LaneTable
 from openaisle.tokens.scales import RATE_HZ
-from openaisle.weighing.associate import Hands, assign, chances, cost_of_anybody, visits_allowed
+from openaisle.weighing.associate import Done, Hands, assign, chances, cost_of_anybody, visits_allowed
 from openaisle.weighing.identify import (
     NOISES,
     READING_G,
@@ -53,6 +53,7 @@ RINGING = 2  # samples after a step, and before the next, that show no level
 PUSHED_COST, PUSHED_G = 1.5, 60.0  # of a rest that only came and went, by scale; its usual size
 LEANING_G = 8.0  # by which a hand that leans on goes on changing it
 UNSTEADY, BRIEF, MOST_UNSTEADY = 0.3, 8, 6.0  # log-odds for each sample more that no hand keeps still (dev/LOG.md)
+SHOWN_NOISES = 4.0  # of what a hand presses: from as much on, and fully from twice as much, its trembling shows
 NO_HAND = -40.0  # log-odds
 LEAST_SURE = 0.5  # of an event that nobody told of: a less likely one is not charged
 SHARED_SURE = 0.6  # that two hands in one lane took one unit each, and not one of them two
@@ -150,12 +151,18 @@ def split(found: Interaction, scene: Scene, hands: Hands, table: LaneTable) -> t
         ways = []
         for first in range(last):
             said = tuple(t for t, step in zip(hands.told, steps, strict=True) if first <= step < last)
-            part = between(found, (first, last), best[first].scene, replace(hands, told=said), table)
+            around = replace(hands, told=said, done=done_in(best[first].parts))
+            part = between(found, (first, last), best[first].scene, around, table)
             cost = best[first].cost + part.explanation.cost + passing(found, first, last)
             ways.append((cost, first, part))
         cost, first, part = min(ways, key=lambda way: way[0])
         best.append(_Path(cost, (*best[first].parts, part), after(best[first].scene, part, hands)))
     return best[-1].parts
+
+
+def done_in(parts: Sequence[Part]) -> tuple[Done, ...]:
+    """What the parts so far hold."""
+    return tuple(Done(e.move.kind, e.move.scale, e.sample, e.people) for part in parts for e in part.events)
 
 
 def divided(found: Interaction, said: Sequence[Told], scene: Scene) -> Interaction:
@@ -529,12 +536,13 @@ def passing(found: Interaction, first: int, last: int) -> float:
         reading = np.hypot(READING_G, NOISES * noise_of(found, middle))
         steady = found.rests[middle].loose is None
         long = found.rests[middle].end - found.rests[middle].begin if steady else 0
-        kept = np.clip(UNSTEADY * (long - BRIEF), 0.0, MOST_UNSTEADY)
+        shown = np.clip(away / (SHOWN_NOISES * found.noise) - 1.0, 0.0, 1.0)  # a hand's trembling beside the noise
+        kept = shown * np.clip(UNSTEADY * (long - BRIEF), 0.0, MOST_UNSTEADY)
         moved = np.abs(levels[middle] - levels[middle - 1])
-        begins = np.minimum(still, pressed) + PUSHED_COST + np.log(PUSHED_G) + away / (2 * PUSHED_G)
+        begins = np.minimum(still, pressed) + PUSHED_COST + np.log(PUSHED_G) + away / (2 * PUSHED_G) + kept
         leans = pressed + np.log(2 * LEANING_G) + moved / LEANING_G
         still = np.minimum(still, pressed) + (away / reading) ** 2 / 2 + np.log(reading)
-        pressed = np.minimum(begins, leans) + kept
+        pressed = np.minimum(begins, leans)
     return float(np.minimum(still, pressed).min(0).sum())
 
 

@@ -24,6 +24,7 @@ from openaisle.second_look import (
     opened,
 )
 from openaisle.settle import Stills
+from openaisle.shelves import NEVER
 from openaisle.tokens.tick import Ticker
 from openaisle.weighing.goods import Goods
 from openaisle.weighing.split import Way
@@ -59,10 +60,11 @@ def tell(
     """What is decided where so much of each lane shows."""
     asked: list[str] = []
 
-    def windows(lane: str, before: Stills, since: int) -> Windows | None:
-        assert before is BEFORE
-        asked.append(lane)
-        return (NOTHING, share) if lane in looks else None
+    def windows(lane: str, waiting: Pending) -> Windows:
+        assert waiting.before is BEFORE
+        if lane in looks:
+            asked.append(lane)
+        return (NOTHING, share) if lane in looks else (None, 0.0)
 
     def seen(_: ShelfWindows) -> ShelfLook:
         shown = [lane for lane in asked if lane in looks]
@@ -137,7 +139,7 @@ def test_where_no_clear_view_came_in_time_more_must_speak_for_something_else() -
 def test_nobody_looks_while_the_scale_moves_or_where_nothing_is_in_doubt() -> None:
     known, looks = waiting(take(Way(0, 5, 1, 4.0))), {"l1": shelf_look(left=STRANGER)}
     assert tell(known, looks, moving=(0,)) == (known, [])
-    assert tell(waiting(take()), looks) == (SecondLooks({}, BEFORE), [])
+    assert tell(waiting(take()), looks) == (SecondLooks({}, BEFORE, {0: 10}), [])
     assert tell(known, {}, tick=10 + WAIT_TICKS)[1] == []  # no view at all
 
 
@@ -151,6 +153,16 @@ def test_the_shelf_from_before_is_that_of_the_tick_in_which_nothing_moved_yet() 
     known = opened(added(known, 0, [event], 7), frozenset(), third)
     assert known.pending[0] == Pending(first, (event,), 7)
     assert added(SecondLooks(stills=second), 3, [event], 7).pending[3].before == second  # a step between two ticks
+
+
+def test_what_was_decided_on_is_not_seen_again_in_views_that_were_hidden_then() -> None:
+    known, _ = tell(waiting(take(Way(0, 1, 1, 1.0))), {"l1": shelf_look()})
+    assert known.decided == {0: 10}
+    assert opened(known, frozenset({0}), BEFORE).pending[0].fresh == 10
+    assert opened(known, frozenset({1}), BEFORE).pending[1].fresh == NEVER
+    assert added(known, 0, [take()], 12).pending[0].fresh == 10
+    again = added(opened(known, frozenset({0}), BEFORE), 0, [take()], 13)
+    assert (again.pending[0].fresh, again.pending[0].since) == (10, 13)
 
 
 class Sighted(Scripted):

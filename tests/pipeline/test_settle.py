@@ -13,7 +13,8 @@ from openaisle.predictor import ShelfLook, TickView, WrittenEvent
 from openaisle.receipts.document import update_of, updates_of
 from openaisle.receipts.events import Kind, LedgerEvent
 from openaisle.receipts.ledger import Ledger, fold
-from openaisle.settle import ALONE_TICKS, WAIT_TICKS, Around, Settled, Stills, settle
+from openaisle.settle import ALONE_TICKS, WAIT_TICKS, Around, Reach, Settled, Sight, Stills, settle
+from openaisle.shelves import NEVER
 from openaisle.weighing.goods import Goods, bare
 from openaisle.writing import HAND_OVER_SURE
 from tests.pipeline.scripted import HAND_OVER_GRAMS, Scripted, shopping
@@ -51,7 +52,7 @@ def told(
     events: list[LedgerEvent], seen: ShelfLook | None, share: float = 1.0, **around: object
 ) -> tuple[list[LedgerEvent], int]:
     """Entries for a lane in which Ann's hand has been for a tick, and how many ticks it took."""
-    calm = Around(stills=STILLS, look=lambda _, __: (seen, share) if seen else None, **around)  # type: ignore[arg-type]
+    calm = Around(stills=STILLS, look=lambda *_: (seen, share) if seen else None, **around)  # type: ignore[arg-type]
     near = replace(calm, reach={"ann": {"l3": 1.0}})
     known, out = settle(Settled(), [], calm, GOODS)
     known, out = settle(known, events, near, GOODS)
@@ -117,7 +118,7 @@ def test_nobody_waits_for_a_clear_view_until_they_are_gone() -> None:
 def test_lanes_with_scales_and_hand_overs_are_none_of_its_business() -> None:
     over = replace(event("take", BEANS, 1), kind="hand_over", to_visit="bob", lane="")
     weighed, elsewhere = event("take", BEANS, 1, lane="l1"), event("take", BEANS, 1, lane="l9")
-    around = Around({"ann": {"l1": 1.0}}, stills=STILLS, look=lambda _, __: (look(), 1.0))
+    around = Around({"ann": {"l1": 1.0}}, stills=STILLS, look=lambda *_: (look(), 1.0))
     known, out = settle(Settled(), [over, weighed, elsewhere], around, GOODS)
     assert (known.written, known.waited, out) == ({}, {}, [])
 
@@ -159,3 +160,20 @@ def test_updates_tell_what_a_correction_changes() -> None:
     nothing = replace(back, event_id="e1~", kind="correction", quantity=0, supersedes="e1")
     assert [(u.gtin, u.quantity) for u in updates_of(nothing, "ann", 5, back)] == [(BEANS, 1)]
     assert updates_of(wrong, "ann", 5, None) == (update_of(wrong, "ann", 5),)
+
+
+def test_what_was_not_clear_when_a_lane_was_settled_is_not_looked_at_again() -> None:
+    """A view that shows a lane as it was two changes ago would show both of them."""
+    asked: list[int] = []
+
+    def look_since(_: str, stills: Stills, fresh: int) -> Sight | None:
+        asked.append(fresh)
+        return None
+
+    known = Settled()
+    for tick in range(4 * WAIT_TICKS):
+        near: Reach = {"ann": {"l3": 1.0}} if tick in (1, 2 * WAIT_TICKS) else {}
+        known, _ = settle(known, [], Around(near, stills=STILLS, look=look_since, since=tick), GOODS)
+    settled = 1 + WAIT_TICKS
+    assert set(asked) == {NEVER, settled}
+    assert asked == sorted(asked)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from openaisle.predictor import UInt8
-from openaisle.shelves import CLEAR_S, NEVER, Still, clear_since, clear_windows, keep_still
+from openaisle.shelves import CLEAR_S, NEVER, Still, clear_since, clear_windows, fresh_views, keep_still
 from openaisle.tokens.patches import BOOT_FRAMES, GateState, Patches, cut, gate
 from openaisle.tokens.rays import PATCH_PX
 from openaisle.tokens.shelf import SHELF_FEATURES, SHELF_PX, ShelfView
@@ -142,3 +142,13 @@ def test_windows_are_of_views_that_were_clear_since() -> None:
     assert clear_windows(views, (before, now), 9, 4) is None  # the third was not seen before
     assert clear_windows(views, (now, [None, None, None]), 5, 4) is None
     assert clear_windows([], (now, now), 5, 4) is None
+
+
+def test_views_are_fresh_where_all_of_a_lane_has_been_clear_since() -> None:
+    late = np.full((ROWS, COLS), 7, np.int32)
+    late[0, 0] = 5  # shows in the last view only
+    views = [view(0), view(1), view(2), view(1, (20.5, 20.5))]
+    stills = [still_of(10, 6), still_of(11, late), None]
+    for since, shown in ((NEVER, [0, 1, 3]), (5, [0, 1, 3]), (6, [0, 1]), (7, [1]), (8, [])):
+        assert fresh_views(views, stills, since) == [views[i] for i in shown]
+    assert fresh_views(views, (), NEVER) == []

@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from openaisle.tokens.journey import lane_table
 from openaisle.tokens.scales import RATE_HZ
-from openaisle.weighing.associate import Hands, assign, at_once, chances, cost_of_anybody, distance
+from openaisle.weighing.associate import (
+    TURN,
+    TURNED,
+    Done,
+    Hands,
+    assign,
+    at_once,
+    chances,
+    cost_of_anybody,
+    distance,
+)
 from openaisle.weighing.witness import ALONE_SEEN, ALONE_SHOWN, SEEN, Look
 from tests.tokens.corner import corner_store
 
@@ -84,3 +94,24 @@ def test_events_of_one_time_get_different_hands() -> None:
 
 def test_events_are_grouped_by_time() -> None:
     assert at_once([50, 0, 8, 100]) == [[1, 2], [0], [3]]
+
+
+def test_who_has_just_taken_does_not_put_back_at_once() -> None:
+    """A hand that is on its way out with something does not come back within a second; another one's may."""
+    both = hands(in_lane(0), in_lane(0))
+    at = 2 * RATE_HZ
+    taken = Done("take", 0, at - TURN // 2, (0.9, 0.1))
+    for done, turned in (
+        (taken, True),
+        (replace(taken, sample=at - TURN), False),
+        (replace(taken, scale=1), False),
+        (replace(taken, kind="return"), False),
+    ):
+        who = replace(both, done=(done,)).belief(TABLE, ("return", 0, 0), at, ())
+        plain = both.belief(TABLE, ("return", 0, 0), at, ())
+        assert (who[0] < plain[0]).all() == turned
+        assert who - plain == pytest.approx(
+            np.log(1 - (1 - TURNED) * np.array([[0.9] * 2, [0.1] * 2])) if turned else np.zeros((2, 2))
+        )
+    twice = replace(both, visits=("v0", "v0"), done=(taken,))  # two columns of one visit are one person
+    assert twice.unhurried("return", 0, at).tolist() == pytest.approx([np.log(TURNED)] * 2)

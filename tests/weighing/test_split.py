@@ -17,6 +17,7 @@ from openaisle.weighing.learnt import Learnt
 from openaisle.weighing.split import (
     EXCHANGE,
     MOST_RESTS,
+    MOST_UNSTEADY,
     PUSHED_COST,
     PUSHED_G,
     Part,
@@ -419,3 +420,24 @@ def test_what_came_and_went_under_a_restless_hand_is_believed_if_it_was_told() -
     assert exchange((back,), 5330.0, 15.0) == []
     assert exchange((back, replace(taken, sample=66 + EXCHANGE)), 5330.0, 15.0) == []
     assert exchange((back, taken), 5002.0, 1.0) == []
+
+
+def test_how_long_a_level_stays_says_little_where_the_noise_hides_trembling() -> None:
+    spans = ((0, 20, 5000), (24, 54, 5040), (58, 83, 5000))
+    quiet, noisy = timed(*spans), replace(timed(*spans), noise=np.array([12.0], np.float32))
+    brief = timed(*spans[:1], (24, 30, 5040), *spans[2:])
+    assert passing(quiet, 0, 2) > passing(brief, 0, 2) + MOST_UNSTEADY - 0.1
+    assert passing(noisy, 0, 2) == passing(replace(brief, noise=noisy.noise), 0, 2)
+
+
+def test_an_exchange_of_two_is_not_one_who_takes_and_puts_back_within_a_second() -> None:
+    """The scale shows one unit taken and put back at once, the witness is undecided about the second."""
+    scene = replace(SCENE, baskets={"v1": {COLA: 1}})
+    taken = Told("t", 0, 0, 21, "take", COLA, 1, {"v0": 0.95, "v1": 0.05}, 0.95)
+    back = Told("r", 0, 0, 41, "return", COLA, 1, {"v0": 0.6, "v1": 0.4}, 0.95)
+    two = replace(hands(in_lane(0), in_lane(0)), told=(taken, back))
+    soon = timed((0, 20, 5000), (22, 40, 4671), (42, 70, 5000))
+    later = timed((0, 20, 5000), (22, 70, 4671), (72, 90, 5000))
+    assert run(soon, scene, two) == [("take", COLA, 1, 0), ("return", COLA, 1, 1)]
+    late = replace(two, told=(taken, replace(back, sample=71)))
+    assert run(later, scene, late) == [("take", COLA, 1, 0), ("return", COLA, 1, 0)]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from openaisle.correcting import surroundings
 from openaisle.pipeline import run, set_up, step
 from openaisle.predictor import Float32, ShelfLook, ShelfWindows
 from openaisle.second_look import (
@@ -24,7 +25,8 @@ from openaisle.second_look import (
     opened,
 )
 from openaisle.settle import Stills
-from openaisle.shelves import NEVER
+from openaisle.shelves import NEVER, Still
+from openaisle.tokens.rays import PATCH_PX
 from openaisle.tokens.tick import Ticker
 from openaisle.weighing.goods import Goods
 from openaisle.weighing.split import Way
@@ -200,3 +202,50 @@ def test_a_run_corrects_a_stranger_that_weighs_as_much(sees: bool) -> None:
     *_, last = run(store, sent, eyes)
     (line,) = last.receipts["ann"].lines
     assert line.gtin.zfill(14) == (BEANS if sees else COLA).zfill(14)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_run_looks_at_no_view_from_before_an_event_that_was_decided_on(late: bool) -> None:
+    """Every view still shows the shelf as it was at the very beginning: it may not speak for what came later."""
+    told = corner_store()
+    alike = [p.model_copy(update={"weight_grams": GRAMS[COLA]}) if p.gtin == BEANS else p for p in told.products]
+    store = replace(told, products=tuple(alike))
+    eyes = Sighted([p.gtin for p in store.products].index(BEANS))
+    sent = with_film(shopping([(4.0, 0, -GRAMS[COLA])], [(0.5, "entry", "ann")], 16.0), films(16.0))
+    setup, state = set_up(store, eyes)
+    for tick in Ticker(store).ticks(sent):
+        waiting = state.second.pending
+        aged = {scale: replace(one, fresh=tick.index if late else NEVER) for scale, one in waiting.items()}
+        state, _ = step(replace(state, second=replace(state.second, pending=aged)), tick, eyes, setup)
+    assert any(event.reason == "the shelf shows it" for event in state.ledger.events) == (not late)
+    assert state.second.pending == {}
+    assert set(state.second.decided) == {0}
+
+
+def test_a_lane_is_looked_at_in_views_that_are_fresh_before_and_clear_after() -> None:
+    store, eyes = corner_store(), Sighted(0)
+    setup, state = set_up(store, eyes)
+    tick = replace(next(iter(Ticker(store).ticks(with_film(shopping([], [], 6.0), films(6.0))))), index=50)
+    lane = store.lanes[0].id
+    views = setup.shelf_views[lane]
+
+    def stills(*seen: int) -> Stills:
+        cells = [(camera.height_px // PATCH_PX, camera.width_px // PATCH_PX) for camera in store.cameras]
+        black = [np.zeros((camera.height_px, camera.width_px, 3), np.uint8) for camera in store.cameras]
+        return tuple(
+            Still(picture, np.full(shape, at, np.int32)) for picture, shape, at in zip(black, cells, seen, strict=True)
+        )
+
+    count = len(store.cameras)
+    look = surroundings(replace(state, stills=stills(*[50] * count)), tick, eyes, setup).look
+    before = stills(*[10] * count)
+    for fresh, sees in ((NEVER, True), (10, True), (11, False)):
+        seen = look(lane, before, fresh)
+        assert (seen is not None) == sees
+        assert seen is None or seen[1] == 1.0
+    some = stills(*[20 if camera == views[0].camera else 10 for camera in range(count)])
+    seen = look(lane, some, 11)
+    assert seen is not None
+    assert seen[1] == 1.0  # of those that can tell
+    hidden = surroundings(replace(state, stills=stills(*[10] * count)), tick, eyes, setup).look
+    assert hidden(lane, before, NEVER) is None

@@ -14,19 +14,17 @@ from openaisle.weighing.associate import Hands
 from openaisle.weighing.identify import Scene
 from openaisle.weighing.interactions import Interaction, Rest
 from openaisle.weighing.learnt import Learnt
-from openaisle.weighing.split import (
+from openaisle.weighing.levels import (
     EXCHANGE,
     MOST_RESTS,
     MOST_UNSTEADY,
     PUSHED_COST,
     PUSHED_G,
-    Part,
     divided,
     passing,
     shortened,
-    split,
-    step_of,
 )
+from openaisle.weighing.split import Part, split, step_of
 from openaisle.weighing.witness import NEAR, Look, Told
 from tests.tokens.corner import corner_store
 from tests.weighing.test_associate import TABLE, hands, in_lane

@@ -77,13 +77,17 @@ def test_units_are_counted_anew(too_many: int) -> None:
 
 
 def test_a_take_that_never_was_is_taken_back() -> None:
-    """A hand that leans on the shelf and lets go: only the first half looks like a return or a take."""
-    pressed: Steps = [(4.2, 0, -GRAMS[COLA]), (5.5, 0, GRAMS[COLA])]
+    """A hand that lifts what lies there and lets go: only the first half looks like a take."""
+    pressed: Steps = [(4.5, 0, -GRAMS[COLA]), (5.1, 0, GRAMS[COLA])]
     baskets, ledger = play(pressed, lambda e: [replace(e, confidence=0.6)] if e.kind == TAKE else [])
     assert baskets == {"ann": {}}
     assert [(e.kind, e.quantity) for e in ledger] == [("take", 1), ("correction", 0)]
     assert ledger[1].reason
     assert play(pressed, lambda e: [e])[0] == {"ann": {}}  # both written, or none of it
+    still: Steps = [(4.2, 0, -GRAMS[COLA]), (5.5, 0, GRAMS[COLA])]  # no hand keeps so still for so long
+    baskets, ledger = play(still, lambda e: [replace(e, confidence=0.6)] if e.kind == TAKE else [])
+    assert baskets == {"ann": {}}
+    assert [(e.kind, e.quantity) for e in ledger] == [("take", 1), ("return", 1)]
 
 
 def test_what_nobody_wrote_is_theirs_whose_hand_was_there() -> None:

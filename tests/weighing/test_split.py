@@ -414,6 +414,8 @@ def test_what_came_and_went_under_a_restless_hand_is_believed_if_it_was_told() -
     both = [("return", COLA, 1, 0), ("take", COLA, 1, 1)]
     assert exchange((back, taken), 5330.0, 15.0) == both
     assert exchange((back, taken), 5330.0, 0.2) == both
+    assert exchange((back, taken), 5375.0, 40.0) == both  # a hand presses on it meanwhile
+    assert exchange((back, replace(back, event_id="s", sample=66)), 5330.0, 15.0) == []
     assert exchange((), 5330.0, 15.0) == []
     assert exchange((back,), 5330.0, 15.0) == []
     assert exchange((back, replace(taken, sample=66 + EXCHANGE)), 5330.0, 15.0) == []

@@ -106,12 +106,15 @@ def meanwhile(found: Interaction, row: int, pair: tuple[Told, Told]) -> Interact
     """With a rest between two events that undo each other, where a scale was far from its level between them."""
     rests, steps = list(found.rests), list(found.instants)
     one, other = pair
-    begin, end = max(one.sample - NEAR, rests[0].begin), min(other.sample + NEAR, rests[-1].end)
-    i = max((k for k, rest in enumerate(rests[:-1]) if rest.begin <= one.sample), default=0)
-    same = rests[i].end > other.sample or (rests[i + 1].end > other.sample and no_step(found, row, i))
-    base, noise = float(rests[i].grams[row]), float(found.noise[row])
-    if not same:
+    i = max((k for k, rest in enumerate(rests) if rest.begin <= one.sample), default=0)
+    within = rests[i].end > other.sample  # one rest from before it to after it, or two at the same level
+    if not within and not (i + 1 < len(rests) and rests[i + 1].end > other.sample and no_step(found, row, i)):
         return found
+    span = (rests[i].begin, rests[i].end) if within else (rests[i].end - RINGING, rests[i + 1].begin + RINGING)
+    begin, end = max(one.sample - NEAR, found.begin, span[0]), min(other.sample + NEAR, span[1])
+    if begin >= end:
+        return found
+    base, noise = float(rests[i].grams[row]), float(found.noise[row])
     part = found.samples[row, begin - found.begin : end - found.begin].astype(np.float64)
     away = (part - base) * (1.0 if one.kind == "return" else -1.0) > max(LOST_G, LOST_NOISES * noise)
     first, last = longest_run(away)
@@ -120,7 +123,7 @@ def meanwhile(found: Interaction, row: int, pair: tuple[Told, Told]) -> Interact
     first, last = begin + first, begin + last
     level = wavering(found, row, first + RINGING, last - RINGING)
     changed = [(first,) * len(found.scales), (last,) * len(found.scales)]
-    if rests[i].end > other.sample:
+    if within:
         rests[i : i + 1] = [replace(rests[i], end=first), level, replace(rests[i], begin=last)]
         steps[i:i] = changed
     else:

@@ -21,6 +21,7 @@ from openaisle.weighing.levels import (
     PUSHED_COST,
     PUSHED_G,
     divided,
+    exchanged,
     passing,
     shortened,
 )
@@ -441,3 +442,20 @@ def test_an_exchange_of_two_is_not_one_who_takes_and_puts_back_within_a_second()
     assert run(soon, scene, two) == [("take", COLA, 1, 0), ("return", COLA, 1, 1)]
     late = replace(two, told=(taken, replace(back, sample=71)))
     assert run(later, scene, late) == [("take", COLA, 1, 0), ("return", COLA, 1, 0)]
+
+
+def test_levels_are_looked_for_between_rests_and_nowhere_else() -> None:
+    """What was told before anything was on record, or lies on another level, moves no rest."""
+    base = np.repeat([5330.0, 5000.0, 5330.0, 5000.0], [40, 30, 30, 30]).astype(np.float32)
+    levels = [Rest(0, 40, np.array([5330], np.float32)), Rest(41, 130, np.array([5000], np.float32))]
+    one = Interaction((0,), np.array([0.5], np.float32), tuple(levels), ((40,),), base[None], 0)
+    back = Told("r", 0, 0, 45, "return", COLA, 1, {"v0": 1.0}, 0.9)
+    taken = replace(back, event_id="t", kind="take")
+    (before, first, level, last) = exchanged(one, (back, replace(taken, sample=101))).rests
+    assert before == levels[0]
+    assert (first.begin, last.end) == (41, 130)
+    assert first.end <= level.begin < level.end <= last.begin
+    assert level.grams.tolist() == [5330]
+    for early in (-200, -60):
+        gone = (replace(back, sample=early), replace(taken, sample=early + 20))
+        assert exchanged(one, gone) == one
